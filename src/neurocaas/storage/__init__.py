@@ -1,0 +1,1 @@
+"""Object store (file://, s3://), key layout, checksums and transfers."""
