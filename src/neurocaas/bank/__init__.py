@@ -1,1 +1,5 @@
-""""""
+"""The resource bank: instance types, their prices, and the providers that supply instances (paper §2.1.3)."""
+
+from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, Provider, State
+
+__all__ = ["Hint", "InstanceType", "Launch", "NoCapacity", "Provider", "State"]

@@ -1,1 +1,7 @@
-""""""
+"""Blueprints: the documents that declare analyses, their versions, and the source repo that holds them."""
+
+from neurocaas.blueprint.model import Blueprint, Need
+from neurocaas.blueprint.source_repo import SourceRepo
+from neurocaas.blueprint.version import Version, read_version
+
+__all__ = ["Blueprint", "Need", "SourceRepo", "Version", "read_version"]

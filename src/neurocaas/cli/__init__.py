@@ -1,1 +1,1 @@
-""""""
+"""The `neurocaas` command: for users, analysis developers and operators."""

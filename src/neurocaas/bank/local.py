@@ -1,0 +1,259 @@
+"""This machine as a provider: its cores, memory and GPUs are the capacity, and stacks queue for it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, State
+from neurocaas.bell import Bell
+from neurocaas.blueprint import Need
+from neurocaas.errors import NeurocaasError, Refused
+from neurocaas.settings import Settings
+
+# Host user ids that no distribution hands out (systemd's list of reserved ranges leaves this gap), one per live stack.
+FIRST_UID = 60578
+LAST_UID = 61183
+REPLY_BYTES = 65536
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Share:
+    """What one allocation holds of this machine."""
+
+    vcpus: int
+    memory_mib: int
+    cores: tuple[int, ...]
+    gpus: tuple[str, ...]
+    uid: int | None
+
+
+class LocalProvider:
+    """Runners forked from one warm parent process; each outlives the job manager and the parent."""
+
+    name = "local"
+
+    def __init__(self, settings: Settings) -> None:
+        machine = settings.site.local
+        available = sorted(os.sched_getaffinity(0))
+        self._cores = tuple(available[: machine.vcpus or len(available)])
+        total_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
+        self._memory_mib = int(machine.memory_gib * 1024) if machine.memory_gib else total_mib
+        self._gpus = machine.gpus
+        self._price_per_hour = machine.price_per_hour
+        self._shares: dict[str, _Share] = {}
+        self._attempts: dict[int, str] = {}
+        self._bell_path = settings.run / "local.bell"
+        self._bell: Bell | None = None
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+        self._gone: list[Hint] = []
+
+    def instance_type(self, need: Need) -> InstanceType:
+        lacks = [
+            f"{wanted} {what} (this machine has {have})"
+            for what, wanted, have in (
+                ("vCPUs", need.vcpus, len(self._cores)),
+                ("MiB of memory", need.memory_mib, self._memory_mib),
+                ("GPUs", need.gpus, len(self._gpus)),
+            )
+            if wanted > have
+        ]
+        if lacks:
+            raise Refused(f"hardware: the stack needs {', '.join(lacks)}; a smaller dataset or a larger machine is right.")
+        return InstanceType(
+            name="local",
+            vcpus=need.vcpus,
+            memory_mib=need.memory_mib,
+            gpus=need.gpus,
+            price_per_hour=self._price_per_hour,
+        )
+
+    def launch(self, launch: Launch) -> str:
+        share = self._free_share(launch.need)
+        document = dict(launch.document)
+        document["resources"] = document["resources"] | {"cores": share.cores, "gpus": share.gpus}
+        document["uid"] = share.uid
+        document["bell"] = str(self._bell_path)
+        launch.work.mkdir(parents=True, exist_ok=True)
+        path = launch.work / "attempt.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        started = self._fork(path)
+        handle = json.dumps(
+            {
+                "attempt": launch.attempt,
+                "pid": started["pid"],
+                "start_ticks": started["start_ticks"],
+                "share": share.__dict__,
+            }
+        )
+        self._shares[handle] = share
+        self._attempts[started["pid"]] = launch.attempt
+        return handle
+
+    def find(self, attempt: str, work: Path) -> str | None:
+        try:
+            runner = json.loads((work / "runner.json").read_text(encoding="utf-8"))
+            document = json.loads((work / "attempt.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        resources = document["resources"]
+        share = {
+            "vcpus": resources["vcpus"],
+            "memory_mib": resources["memory_mib"],
+            "cores": resources["cores"],
+            "gpus": resources["gpus"],
+            "uid": document["uid"],
+        }
+        identity = {"pid": runner["pid"], "start_ticks": runner["start_ticks"]}
+        return json.dumps({"attempt": attempt, **identity, "share": share})
+
+    def adopt(self, handles: Collection[str]) -> None:
+        for handle, state in self.sweep(handles).items():
+            if state is State.RUNNING and handle not in self._shares:
+                held = json.loads(handle)
+                share = held["share"] | {"cores": tuple(held["share"]["cores"]), "gpus": tuple(held["share"]["gpus"])}
+                self._shares[handle] = _Share(**share)
+
+    def sweep(self, handles: Collection[str]) -> dict[str, State]:
+        states = {handle: State.RUNNING if _alive(handle) else State.GONE for handle in handles}
+        for handle, state in states.items():
+            if state is State.GONE:
+                self._shares.pop(handle, None)
+        return states
+
+    def interrupt(self, handle: str) -> None:
+        self._signal(handle, signal.SIGTERM)
+
+    def release(self, handle: str) -> None:
+        # The sandbox dies with its runner, and everything in the sandbox with it.
+        self._signal(handle, signal.SIGKILL)
+        self._shares.pop(handle, None)
+
+    def events(self) -> list[Hint]:
+        hints = []
+        for message in self._bell.drain() if self._bell else ():
+            what, _, attempt = message.partition(" ")
+            hints.append(Hint(attempt=attempt, what=what))
+        self._read_line(wait=False)
+        hints.extend(self._gone)
+        self._gone.clear()
+        return hints
+
+    def filenos(self) -> list[int]:
+        return [one.fileno() for one in (self._bell, self._line) if one is not None]
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        if self._nursery is not None:
+            self._nursery.wait()
+        if self._bell is not None:
+            self._bell.close()
+
+    def shortage(self, need: Need) -> str:
+        free_memory_mib = self._memory_mib - sum(share.memory_mib for share in self._shares.values())
+        short = [
+            f"{wanted} {what} ({free} of {total} free)"
+            for what, wanted, free, total in (
+                ("vCPUs", need.vcpus, len(self._free_cores()), len(self._cores)),
+                ("MiB of memory", need.memory_mib, free_memory_mib, self._memory_mib),
+                ("GPUs", need.gpus, len(self._free_gpus()), len(self._gpus)),
+            )
+            if wanted > free
+        ]
+        return f"It needs {', '.join(short)}; {len(self._shares)} running stacks hold the rest." if short else ""
+
+    def start(self) -> None:
+        self._bell = Bell(self._bell_path)
+        self._warm()
+
+    def _warm(self) -> None:
+        """Start the runners' warm parent if none is there."""
+        if self._nursery is not None and self._nursery.poll() is None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._nursery = subprocess.Popen(
+                [sys.executable, "-m", "neurocaas.runner.nursery", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        self._line = ours
+
+    def _free_share(self, need: Need) -> _Share:
+        if short := self.shortage(need):
+            raise NoCapacity(short)
+        uids = {share.uid for share in self._shares.values()}
+        return _Share(
+            vcpus=need.vcpus,
+            memory_mib=need.memory_mib,
+            cores=tuple(self._free_cores()[: need.vcpus]),
+            gpus=tuple(self._free_gpus()[: need.gpus]),
+            uid=next(uid for uid in range(FIRST_UID, LAST_UID) if uid not in uids) if os.geteuid() == 0 else None,
+        )
+
+    def _free_cores(self) -> list[int]:
+        held = {core for share in self._shares.values() for core in share.cores}
+        return [core for core in self._cores if core not in held]
+
+    def _free_gpus(self) -> list[str]:
+        held = {gpu for share in self._shares.values() for gpu in share.gpus}
+        return [gpu for gpu in self._gpus if gpu not in held]
+
+    def _fork(self, document: Path) -> dict[str, Any]:
+        """Have the nursery fork a runner for the document; its reply names the process."""
+        self._warm()
+        assert self._line is not None
+        try:
+            self._line.send(str(document).encode())
+            reply = self._read_line(wait=True)
+        except OSError as cause:
+            raise NeurocaasError(f"The runners' parent process ended unexpectedly: {cause.strerror}.") from cause
+        if reply is None:
+            raise NeurocaasError("The runners' parent process ended unexpectedly.")
+        return reply
+
+    def _read_line(self, *, wait: bool) -> dict[str, Any] | None:
+        """The nursery's next reply; what it says of ended runners on the way becomes hints."""
+        if self._line is None:
+            return None
+        self._line.setblocking(wait)
+        with contextlib.suppress(BlockingIOError):
+            while data := self._line.recv(REPLY_BYTES):
+                message: dict[str, Any] = json.loads(data)
+                if "gone" not in message:
+                    return message
+                if attempt := self._attempts.pop(message["gone"], None):
+                    self._gone.append(Hint(attempt=attempt, what="gone"))
+            self._line.close()
+            self._line = None
+        return None
+
+    def _signal(self, handle: str, number: signal.Signals) -> None:
+        if not _alive(handle):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(json.loads(handle)["pid"], number)
+
+
+def _alive(handle: str) -> bool:
+    """Whether the very process of this handle runs: a number that another process got later does not count."""
+    held = json.loads(handle)
+    try:
+        stat = Path(f"/proc/{held['pid']}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    fields = stat.rpartition(")")[2].split()
+    return fields[0] not in "ZX" and int(fields[19]) == held["start_ticks"]

@@ -1,0 +1,95 @@
+"""What every provider promises."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from neurocaas.blueprint import Need
+from neurocaas.errors import NeurocaasError
+
+
+class NoCapacity(NeurocaasError):
+    """No instance is free for this now; asking again later may succeed. The message says what is in use."""
+
+
+class State(StrEnum):
+    """What a provider knows of an allocation."""
+
+    RUNNING = "running"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceType:
+    """A named machine shape and what an hour of it costs."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    gpus: int
+    price_per_hour: Decimal  # US dollars
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """One attempt to be started: its work folder, its attempt document, and what it needs."""
+
+    attempt: str
+    work: Path
+    document: Mapping[str, Any]
+    need: Need
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hint:
+    """Something happened to this attempt; look at it now. What happened is read from the store and from `sweep`."""
+
+    attempt: str
+    what: str
+
+
+class Provider(Protocol):
+    """Supplies instances. Handles are opaque strings that stay valid when the job manager dies."""
+
+    name: str
+
+    def instance_type(self, need: Need) -> InstanceType:
+        """The cheapest instance type that has what is needed. Raises Refused if none ever will."""
+
+    def shortage(self, need: Need) -> str:
+        """Why an instance with this can't be had at this moment, as a sentence; empty if it may well be had."""
+
+    def start(self) -> None:
+        """Begin to listen for events; only the job manager that leads does this."""
+
+    def launch(self, launch: Launch) -> str:
+        """Start the runner and return the handle of its allocation. Raises NoCapacity when nothing is free now."""
+
+    def find(self, attempt: str, work: Path) -> str | None:
+        """The handle of an attempt that was launched before its handle could be recorded; None if it never started."""
+
+    def adopt(self, handles: Collection[str]) -> None:
+        """Count these allocations, made by a manager that has died, as this provider's own."""
+
+    def sweep(self, handles: Collection[str]) -> dict[str, State]:
+        """What each allocation is doing, asked for all at once. This is the truth; hints may be lost."""
+
+    def interrupt(self, handle: str) -> None:
+        """Ask the runner to stop its workflow and report. Quiet if it is already gone."""
+
+    def release(self, handle: str) -> None:
+        """End the allocation, whatever runs on it. Quiet if it is already gone."""
+
+    def events(self) -> list[Hint]:
+        """Hints since the last call, without waiting."""
+
+    def filenos(self) -> list[int]:
+        """Descriptors that turn readable when `events` has something; empty for a provider without such."""
+
+    def close(self) -> None:
+        """Let go of what this provider holds in this process; allocations live on."""

@@ -1,0 +1,175 @@
+"""The blueprint: one JSON document that declares everything about an analysis (paper §2.1.4, Fig. 14)."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from neurocaas.documents import Document
+
+GIB = 1024**3
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
+        raise ValueError("a path inside the analysis' folder, such as workflow.py")
+    return path
+
+
+def _kind(kind: str) -> str:
+    if not kind.startswith(".") or kind != kind.lower() or "/" in kind or len(kind) < 2:
+        raise ValueError("a file ending in lower case with its dot, such as .tif")
+    return kind
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+InsidePath = Annotated[str, AfterValidator(_inside)]
+FileKind = Annotated[str, AfterValidator(_kind)]
+Positive = Annotated[Decimal, Field(gt=0)]
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+
+
+class Paper(Document):
+    """The publication an analysis implements."""
+
+    title: Text
+    authors: str = ""
+    doi: Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")] = ""
+
+
+class Environment(Document):
+    """The immutable analysis environment (paper §2.1.1). `lock`: hash-locked requirements; `variants`: other locks by name."""
+
+    kind: Literal["python"]
+    python: Annotated[str, StringConstraints(pattern=r"^3\.\d{1,2}$")]
+    lock: InsidePath
+    variants: dict[Literal["cuda"], InsidePath] = {}
+
+
+class Workflow(Document):
+    """The script that turns inputs and one config into results. `files`: all it consists of, as paths or globs."""
+
+    command: Annotated[tuple[Text, ...], Field(min_length=1)]
+    files: Annotated[tuple[InsidePath, ...], Field(min_length=1)]
+    network: bool = False
+    checkpoints: bool = False
+
+
+class Input(Document):
+    """One named input. `check`: a command, run in the sandbox before the workflow, that may reject the dataset."""
+
+    title: Text
+    description: str = ""
+    form: Literal["file", "folder", "zip"] = "file"
+    kinds: tuple[FileKind, ...] = ()
+    max_gib: Positive = Decimal(1024)
+    required: bool = True
+    check: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _file_names_its_kinds(self) -> Input:
+        if self.form == "file" and not self.kinds:
+            raise ValueError('kinds such as [".tif"], which a file input must name')
+        return self
+
+
+class Output(Document):
+    """One named output. `pattern`: a glob below the results folder."""
+
+    kind: Text
+    pattern: InsidePath
+    description: str = ""
+    required: bool = True
+
+
+class Need(Document):
+    """What one stack needs of an instance, in whole units."""
+
+    vcpus: int
+    memory_mib: int
+    storage_mib: int
+    gpus: int
+
+
+class Growth(Document):
+    """A resource that grows with the input (paper §2.1.3): so many units more per GiB of input."""
+
+    resource: Literal["vcpus", "memory_gib", "storage_gib"]
+    per_input_gib: Positive
+
+
+class Hardware(Document):
+    """An instance type by name, or what an instance must have, with rules that grow it with input size (§2.1.3)."""
+
+    instance_type: str = ""
+    vcpus: Annotated[int, Field(ge=1)] = 1
+    memory_gib: Positive = Decimal(2)
+    storage_gib: Positive = Decimal(10)
+    gpus: Annotated[int, Field(ge=0)] = 0
+    grow: tuple[Growth, ...] = ()
+
+    def need(self, input_bytes: int) -> Need:
+        """What a stack with `input_bytes` of input needs, rounded up to whole vCPUs and MiB."""
+        input_gib = Decimal(input_bytes) / GIB
+        more = {rule.resource: rule.per_input_gib * input_gib for rule in self.grow}
+        return Need(
+            vcpus=math.ceil(self.vcpus + more.get("vcpus", 0)),
+            memory_mib=math.ceil((self.memory_gib + more.get("memory_gib", 0)) * 1024),
+            storage_mib=math.ceil((self.storage_gib + more.get("storage_gib", 0)) * 1024),
+            gpus=self.gpus,
+        )
+
+
+class Protocol(Document):
+    """How a submission becomes a plan (paper §2.1.2)."""
+
+    kind: Literal["per_dataset"] = "per_dataset"
+
+
+class Limits(Document):
+    """What one job may use. `attempts`: launches of one stack before it fails for a lost instance."""
+
+    timeout_minutes: Annotated[float, Field(gt=0)] = 60
+    max_instances: Annotated[int, Field(ge=1)] = 100
+    max_cost_dollars: Annotated[Decimal, Field(ge=0)] = Decimal(300)
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+
+
+class Sample(Document):
+    """Data to try the analysis on: files in its folder, or a script that writes them into the folder it is given."""
+
+    files: tuple[InsidePath, ...] = ()
+    generator: InsidePath | None = None
+
+
+class Blueprint(Document):
+    """One analysis, declared in full (paper §2.1.4)."""
+
+    schema_url: Annotated[str, Field(alias="$schema")] = ""
+    name: Name
+    title: Text
+    summary: Text
+    subfield: str = ""
+    paper: Paper | None = None
+    links: dict[str, str] = {}
+    environment: Environment
+    workflow: Workflow
+    inputs: Annotated[dict[Identifier, Input], Field(min_length=1)]
+    parameters: InsidePath | dict[str, Any] = {}
+    outputs: dict[Identifier, Output] = {}
+    hardware: Hardware = Hardware()
+    protocol: Protocol = Protocol()
+    limits: Limits = Limits()
+    sample: Sample = Sample()
+    reproducible: bool = True
+
+    @property
+    def main_input(self) -> tuple[str, Input]:
+        """The input that a list of datasets fills: the first required one, else the first."""
+        return next(((name, one) for name, one in self.inputs.items() if one.required), next(iter(self.inputs.items())))

@@ -1,0 +1,126 @@
+"""`analyses`, `analysis`, `sample`: what can be run, its versions, and how it travels to another site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurocaas.cli.context import this_site
+from neurocaas.cli.output import json_option, print_json, print_table, say
+from neurocaas.errors import NeurocaasError
+
+
+@click.command()
+@json_option
+def analyses(as_json: bool) -> None:
+    """List the site's analyses with their current versions."""
+    site = this_site()
+    rows = []
+    for name in site.repo.names():
+        try:
+            resolved = site.analyses.resolve(name)
+        except NeurocaasError as fault:
+            say(f"error: {fault}")
+            continue
+        blueprint = resolved.version.blueprint
+        rows.append(
+            {
+                "name": name,
+                "version": resolved.version.digest,
+                "label": resolved.label,
+                "committed": resolved.git_commit is not None,
+                "title": blueprint.title,
+                "summary": blueprint.summary,
+                "versions": list(site.analyses.archived(name)),
+            }
+        )
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("ANALYSIS", "VERSION", ""), [(one["name"], one["label"], one["title"]) for one in rows])
+
+
+@click.group()
+def analysis() -> None:
+    """One analysis: show it, export it, import it."""
+
+
+@analysis.command(name="show")
+@click.argument("spec", metavar="ANALYSIS")
+@json_option
+def show_(spec: str, as_json: bool) -> None:
+    """Show an analysis: what it takes, its parameters with units and defaults, what it writes."""
+    resolved = this_site().analyses.resolve(spec)
+    version, blueprint = resolved.version, resolved.version.blueprint
+    if as_json:
+        described = {"version": version.digest, "label": resolved.label, "git_commit": resolved.git_commit}
+        blueprint_json = blueprint.model_dump(mode="json", by_alias=True)
+        print_json(described | {"blueprint": blueprint_json, "parameters": version.schema_of_parameters})
+        return
+    click.echo(f"{resolved.label}: {blueprint.title}\n{blueprint.summary}\n")
+    if blueprint.paper:
+        click.echo(f"Paper: {blueprint.paper.authors}: {blueprint.paper.title}. {blueprint.paper.doi}\n")
+    inputs = [(name, one.form, " ".join(one.kinds), one.title) for name, one in blueprint.inputs.items()]
+    print_table(("INPUT", "FORM", "KINDS", ""), inputs)
+    click.echo()
+    parameters = [
+        (name, one.get("default", ""), one.get("unit", ""), one.get("description", ""))
+        for name, one in version.schema_of_parameters.get("properties", {}).items()
+    ]
+    print_table(("PARAMETER", "DEFAULT", "UNIT", ""), parameters)
+    click.echo()
+    outputs = [(name, one.pattern, one.description) for name, one in blueprint.outputs.items()]
+    print_table(("OUTPUT", "FILE", ""), outputs)
+
+
+@analysis.command()
+@click.argument("spec", metavar="NAME@VERSION")
+@click.option("--to", type=click.Path(path_type=Path), help="The file to write; NAME-VERSION.neurocaas if left out.")
+@json_option
+def export(spec: str, to: Path | None, as_json: bool) -> None:
+    """Write an analysis version, signed and with its interpreter, to one file that another site can import."""
+    site = this_site()
+    from neurocaas.server.exchange import export_version
+
+    resolved = site.analyses.resolve(spec)
+    target = to or Path(f"{resolved.version.name}-{resolved.version.digest[:12]}.neurocaas")
+    contents = export_version(site, resolved, target, progress=say)
+    if as_json:
+        print_json({"file": str(target), **contents})
+    else:
+        click.echo(f"{resolved.label} is in {target}, signed by key {contents['seal']['key_id']}.")
+
+
+@analysis.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def import_(file: Path, as_json: bool) -> None:
+    """Take an analysis version from a file that another site exported. Its key must be trusted (neurocaas keys trust)."""
+    site = this_site()
+    from neurocaas.server.exchange import import_version
+
+    contents = import_version(site, file, progress=say)
+    name, digest = contents["analysis"]["name"], contents["analysis"]["version"]
+    if as_json:
+        print_json(contents)
+    else:
+        click.echo(f"{name}@{digest[:12]}, signed by key {contents['seal']['key_id']}, is on this site.")
+        click.echo(f"Run it: neurocaas run {name}@{digest[:12]} DATA")
+
+
+@click.command()
+@click.argument("analysis_spec", metavar="ANALYSIS")
+@click.argument("folder", type=click.Path(path_type=Path))
+@json_option
+def sample(analysis_spec: str, folder: Path, as_json: bool) -> None:
+    """Write the sample data of ANALYSIS into FOLDER."""
+    site = this_site()
+    from neurocaas.server.sample import write_sample
+
+    files = write_sample(site, analysis_spec, folder, progress=say)
+    if as_json:
+        print_json([str(file) for file in files])
+    else:
+        for file in files:
+            click.echo(file)

@@ -1,0 +1,99 @@
+"""`env`: the immutable analysis environments on this machine."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from neurocaas.cli.context import site_settings, this_site
+from neurocaas.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from neurocaas.environment import EnvironmentStore
+
+
+@click.group()
+def env() -> None:
+    """Environments: built once from a lock, named by digest, read-only."""
+
+
+@env.command()
+@click.argument("analysis")
+@json_option
+def build(analysis: str, as_json: bool) -> None:
+    """Build the environment of ANALYSIS (name or name@version) now, rather than at its first run."""
+    site = this_site()
+    from neurocaas.server.jobs.preparing import environment_spec
+
+    version = site.analyses.resolve(analysis).version
+    folder = site.analyses.folder(version.name, version.digest)
+    built = site.environments.build(environment_spec(version, folder), progress=say)
+    if as_json:
+        print_json(built.model_dump(mode="json"))
+    else:
+        click.echo(built.digest)
+
+
+@env.command(name="list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the environments on this machine."""
+    found = _store().list()
+    if as_json:
+        print_json([one.model_dump(mode="json") for one in found])
+        return
+    rows = [(one.digest[:12], one.kind, one.python, f"{one.size_bytes / 1e6:.0f} MB", one.built_at) for one in found]
+    print_table(("DIGEST", "KIND", "PYTHON", "SIZE", "BUILT"), rows)
+
+
+@env.command()
+@click.argument("digest", required=False)
+@json_option
+def verify(digest: str | None, as_json: bool) -> None:
+    """Read every byte again and compare: all environments, or the one with DIGEST. Ends with 6 if one is damaged.
+
+    A damaged environment is set aside, and built again when it is next needed.
+    """
+    store = _store()
+    chosen = [one.digest for one in store.list() if one.digest.startswith(digest or "")]
+    if not chosen and digest:
+        say(f"error: there is no environment {digest}.")
+        sys.exit(3)
+    damaged = {one: damages for one in chosen if (damages := store.verify(one))}
+    for damages in damaged.values():
+        store.set_aside(damages)
+    if as_json:
+        print_json({one: [str(damage) for damage in damaged.get(one, [])] for one in chosen})
+    else:
+        for one in chosen:
+            click.echo(f"{one[:12]} is {'damaged' if one in damaged else 'whole'}.")
+            for damage in damaged.get(one, []):
+                click.echo(f"  {damage}")
+    sys.exit(6 if damaged else 0)
+
+
+@env.command()
+@click.option("--older-than", "days", default=30.0, show_default=True, help="Days since it was last used.")
+@json_option
+def gc(days: float, as_json: bool) -> None:
+    """Remove environments that nobody has used for a while; none that a running or waiting job needs."""
+    site = this_site()
+    from neurocaas.server.jobs.job_manager import UNFINISHED
+    from neurocaas.server.jobs.models import Job
+
+    keep = set(Job.objects.filter(status__in=UNFINISHED).values_list("environment_digest", flat=True))
+    removed = site.environments.gc(keep, timedelta(days=days))
+    if as_json:
+        print_json([str(one) for one in removed])
+    else:
+        for one in removed:
+            click.echo(str(one))
+
+
+def _store() -> EnvironmentStore:
+    from neurocaas.environment import EnvironmentStore
+
+    return EnvironmentStore(site_settings().environments)

@@ -1,0 +1,156 @@
+"""Read a JSON document into its model once, and say in sentences what is wrong with it: path, found, right."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neurocaas.errors import NotFound, Refused
+
+SHOWN_CHARACTERS = 60
+
+
+class Document(BaseModel):
+    """A frozen value parsed from JSON; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+D = TypeVar("D", bound=Document)
+
+# What would be right, by pydantic's kind of fault, where its own words are a programmer's.
+RIGHT = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than_equal": "a number of at most {le}",
+    "too_short": "at least {min_length}",
+    "string_too_short": "text that is not empty",
+    "string_too_long": "text of at most {max_length} characters",
+    "string_pattern_mismatch": "text matching {pattern}",
+    "literal_error": "{expected}",
+}
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in `path`. Raises NotFound or Refused with the line and column of the fault."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFound(f"{path}: there is no such file.") from None
+    except OSError as cause:
+        raise Refused(f"{path} can't be read: {cause.strerror}.") from cause
+    except UnicodeDecodeError as cause:
+        raise Refused(f"{path}: byte {cause.start} is not UTF-8 text; a JSON document in UTF-8 is right.") from cause
+    except json.JSONDecodeError as cause:
+        raise Refused(
+            f"{path}: line {cause.lineno}, column {cause.colno}: {cause.msg}; a JSON document is right."
+        ) from cause
+
+
+def parse(model: type[D], value: Any, name: str) -> D:
+    """`value` as a `model`. Raises Refused with one sentence per fault, each naming the JSON path in `name`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as cause:
+        raise Refused("\n".join(f"{name}: {sentence}" for sentence in explain(cause, model))) from cause
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """One sentence per fault: JSON path, what was found, what would be right."""
+    return [
+        _sentence(
+            path=_path(fault["loc"]),
+            kind=fault["type"],
+            right=RIGHT.get(fault["type"], fault["msg"].removeprefix("Value error, ")).format(**fault.get("ctx", {})),
+            found=fault.get("input"),
+            known=_known_keys(model, fault["loc"][:-1]),
+        )
+        for fault in error.errors(include_url=False)
+    ]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """` Did you mean "x"?`, or nothing when no known word is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, short enough for a sentence."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: the same value gives the same bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, 64 hex characters."""
+    return hashlib.sha256(canonical(value)).hexdigest()
+
+
+def _sentence(*, path: str, kind: str, right: str, found: Any, known: list[str]) -> str:
+    if kind == "missing":
+        return f"{path}: it is missing; it must be given."
+    if kind == "extra_forbidden":
+        key = path.rpartition(".")[2]
+        listed = f" Known here: {', '.join(known)}." if known else ""
+        return f"{path}: this key is not known.{nearest(key, known) or listed}"
+    return f"{path}: found {shown(found)}; {right.removesuffix(',')} is right."
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.lstrip(".") or "the document"
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys of the model that stands at `location`, found by walking the published schema."""
+    schema: Any = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    for part in location:
+        schema = _step(schema, part, definitions)
+    return sorted(_resolved(schema, definitions).get("properties", {}))
+
+
+def _step(schema: Any, part: int | str, definitions: Mapping[str, Any]) -> Any:
+    schema = _resolved(schema, definitions)
+    if isinstance(part, int):
+        return schema.get("items", {})
+    if part in schema.get("properties", {}):
+        return schema["properties"][part]
+    return schema.get("additionalProperties") or {}
+
+
+def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    if not isinstance(schema, dict):
+        return {}
+    for option in schema.get("anyOf", ()):
+        if "$ref" in option:
+            schema = option
+    reference = schema.get("$ref", "")
+    return definitions.get(reference.rpartition("/")[2], schema) if reference else schema

@@ -1,0 +1,131 @@
+"""The site's analyses: found in the source repo or by digest in the archive, unpacked read-only where they run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neurocaas.blueprint import SourceRepo, Version, read_version
+from neurocaas.blueprint.source_repo import read_commit
+from neurocaas.blueprint.version import SHORT, pack, unpack
+from neurocaas.documents import canonical, nearest
+from neurocaas.errors import Ambiguous, NotFound, Refused
+from neurocaas.storage import Store, keys
+
+DEV = "dev"
+SPEC = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:@(?P<version>[A-Za-z0-9]+))?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A version that can be run, and how it was found."""
+
+    version: Version
+    label: str  # name@<12 hex>, or name@dev for a tree that is not committed
+    git_commit: str | None
+
+
+class Analyses:
+    """Analysis versions of one site. Whatever is resolved is in the archive from then on, for good."""
+
+    def __init__(self, *, repo: SourceRepo, store: Store, unpacked: Path) -> None:
+        self.repo = repo
+        self._store = store
+        self._unpacked = unpacked
+
+    def resolve(self, spec: str) -> Resolved:
+        """The version that `name`, `name@dev` or `name@<hex prefix of its digest>` means.
+
+        Raises NotFound, Ambiguous (a prefix that fits more than one version), or Refused for a faulty blueprint.
+        """
+        match = SPEC.match(spec)
+        if not match:
+            raise Refused(f"analysis: found {spec!r}; a name, or name@version as in pca@0123456789ab, is right.")
+        name, wanted = match["name"], match["version"]
+        if wanted is None or wanted == DEV:
+            return self._current(name, dev=wanted == DEV)
+        return self._by_digest(name, wanted.lower())
+
+    def folder(self, name: str, digest: str) -> Path:
+        """The files of a version, unpacked read-only; unpacked now if they are not yet."""
+        folder = self._unpacked / digest
+        if folder.is_dir():
+            return folder
+        self._unpacked.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=self._unpacked))
+        try:
+            temporary.chmod(0o755)
+            unpack(self._store.get(keys.version_archive(name, digest)), temporary)
+            if read_version(temporary).digest != digest:
+                raise Refused(f"The archive of {name}@{digest[:SHORT]} is damaged: its contents have another digest.")
+            temporary.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process unpacked it at the same moment
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    def archive(self, version: Version, folder: Path) -> None:
+        """Keep the version in the store. Quiet if it is there."""
+        if self._store.head(keys.version_record(version.name, version.digest)) is None:
+            self._store.put(keys.version_archive(version.name, version.digest), pack(folder, version))
+            record = {"name": version.name, "digest": version.digest, "execution_digest": version.execution_digest}
+            self._store.put(keys.version_record(version.name, version.digest), canonical(record))
+
+    def archived(self, name: str) -> Iterator[str]:
+        """Full digests of the archived versions of an analysis, sorted."""
+        for entry in self._store.list(f"versions/{keys.segment(name)}"):
+            if entry.key.endswith(".json"):
+                yield Path(entry.key).stem
+
+    def _current(self, name: str, *, dev: bool) -> Resolved:
+        folder = self._named(name)
+        version = read_version(folder, name)
+        commit = None if dev else self.repo.commit_of(version)
+        self.archive(version, folder)
+        return Resolved(version=version, label=version.short if commit else f"{name}@{DEV}", git_commit=commit)
+
+    def _by_digest(self, name: str, prefix: str) -> Resolved:
+        if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
+            raise Refused(f"version: found {prefix!r}; {DEV!r} or 4 to 64 hex digits of a version's digest are right.")
+        found = {digest for digest in self.archived(name) if digest.startswith(prefix)}
+        commit = None
+        if not found:
+            found, commit = self._from_history(name, prefix)
+        if not found:
+            self._named(name)
+            raise NotFound(f"There is no version {name}@{prefix} in this site's archive or history.")
+        if len(found) > 1:
+            listed = ", ".join(f"{name}@{digest[: len(prefix) + 4]}" for digest in sorted(found))
+            raise Ambiguous(f"{name}@{prefix} fits {len(found)} versions: {listed}. Give more digits.")
+        digest = found.pop()
+        version = read_version(self.folder(name, digest), name)
+        return Resolved(version=version, label=version.short, git_commit=commit or self._commit_with(version))
+
+    def _from_history(self, name: str, prefix: str) -> tuple[set[str], str | None]:
+        found: dict[str, str] = {}
+        for commit, folder in self.repo.history(name):
+            version = read_commit(folder, name)
+            if version is not None and version.digest.startswith(prefix):
+                self.archive(version, folder)
+                found[version.digest] = commit
+        return set(found), next(iter(found.values()), None)
+
+    def _commit_with(self, version: Version) -> str | None:
+        """The newest commit that holds this version; None once history no longer does."""
+        for commit, folder in self.repo.history(version.name):
+            candidate = read_commit(folder, version.name)
+            if candidate is not None and candidate.digest == version.digest:
+                return commit
+        return None
+
+    def _named(self, name: str) -> Path:
+        if name not in (known := self.repo.names()):
+            listed = f" Known here: {', '.join(known)}." if known else ""
+            raise NotFound(f"There is no analysis {name!r} on this site.{nearest(name, known) or listed}")
+        return self.repo.folder(name)

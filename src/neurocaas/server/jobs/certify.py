@@ -1,0 +1,104 @@
+"""The facts of a job, from its rows to its signed certificate (paper §9.4)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from neurocaas import __version__
+from neurocaas.certificate import SigningKey, as_text, seal
+from neurocaas.environment import current_platform
+from neurocaas.reasons import Reason
+from neurocaas.server.jobs import ledger
+from neurocaas.server.jobs.models import Attempt, Job, Stack
+from neurocaas.server.jobs.status import Status
+from neurocaas.server.jobs.view import timestamp
+from neurocaas.settings import Settings
+from neurocaas.storage import Store, keys
+
+
+def certify(job: Job, status: Status, reason: Reason, settings: Settings, store: Store, key: SigningKey) -> None:
+    """Write the job's certificate, as JSON and as text. Writing it again writes the same facts."""
+    certificate = seal(facts(job, status, reason, settings.site.name), key)
+    store.put(keys.certificate(job.group_id, job.id), json.dumps(certificate, ensure_ascii=False, indent=2).encode())
+    store.put(keys.certificate_text(job.group_id, job.id), as_text(certificate).encode())
+
+
+def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str, Any]:
+    """Everything that a certificate says, for a job that ends with this status."""
+    attempts: dict[int, list[Attempt]] = {}
+    for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
+        attempts.setdefault(attempt.stack_id, []).append(attempt)
+    return {
+        "job": {
+            "id": job.id,
+            "group": job.group_id,
+            "user": job.user,
+            "submitted_at": timestamp(job.submitted_at),
+            "started_at": timestamp(job.started_at),
+            "ended_at": timestamp(job.ended_at),
+            "status": status.value,
+            "reason": reason.value,
+        },
+        "site": {"name": site_name},
+        "analysis": {
+            "name": job.analysis,
+            "version": job.version,
+            "committed": bool(job.git_commit),
+            "label": job.label,
+            "git_commit": job.git_commit or None,
+            "execution_digest": job.execution_digest,
+        },
+        "environment": {"kind": "python", "digest": job.environment_digest or None, "platform": current_platform()},
+        "config": job.config,
+        "seed": job.seed,
+        "stacks": [_stack(stack, attempts.get(stack.pk, [])) for stack in job.stacks.order_by("index")],
+        "cost_dollars": str(ledger.dollars(ledger.charged(job))),
+        "software": {"neurocaas": __version__},
+    }
+
+
+def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
+    published = next((one for one in attempts if one.number == stack.published_attempt), None)
+    exit_record = (published.exit_record if published else None) or {}
+    return {
+        "index": stack.index,
+        "dataset": stack.dataset,
+        "folder": stack.folder,
+        "status": stack.status,
+        "reason": stack.reason,
+        "message": stack.message,
+        "inputs": [
+            {key: one[key] for key in ("name", "filename", "sha256", "size_bytes", "form")} for one in stack.inputs
+        ],
+        "config": stack.config,
+        "seed": stack.seed,
+        "attempts": [_attempt(one, stack) for one in attempts],
+        "outputs": exit_record.get("outputs", []),
+        "cost_dollars": str(ledger.dollars(sum(one.cost_nanodollars for one in attempts))),
+    }
+
+
+def _attempt(attempt: Attempt, stack: Stack) -> dict[str, Any]:
+    exit_record = attempt.exit_record or {}
+    return {
+        "number": attempt.number,
+        "reason": attempt.reason,
+        "message": attempt.message,
+        "started_at": exit_record.get("started_at") or timestamp(attempt.started_at),
+        "ended_at": exit_record.get("ended_at") or timestamp(attempt.ended_at),
+        "instance": {
+            "provider": attempt.provider,
+            "type": attempt.instance_type,
+            "vcpus": stack.need["vcpus"],
+            "memory_mib": stack.need["memory_mib"],
+            "gpus": stack.need["gpus"],
+            "host": exit_record.get("host"),
+        },
+        "exit_code": exit_record.get("exit_code"),
+        "sandbox": exit_record.get("sandbox"),
+        "usage": exit_record.get("usage"),
+        "cost_dollars": str(ledger.dollars(attempt.cost_nanodollars)),
+    }
+
+

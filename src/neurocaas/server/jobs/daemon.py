@@ -1,0 +1,224 @@
+"""The job manager as a background process: one leads per site, it starts when needed and ends when idle."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurocaas.bank import Hint
+from neurocaas.bank.local import LocalProvider
+from neurocaas.bell import Bell, ring
+from neurocaas.errors import NeurocaasError
+from neurocaas.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from neurocaas.server.jobs.job_manager import JobManager
+    from neurocaas.server.jobs.models import Attempt
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 10.0
+RECOVER_SECONDS = 2.0
+LOG_BYTES = 4 * 1024**2
+PING = "ping"
+CANCEL = "cancel"
+WAKE = "wake"
+STOP = "stop"
+
+
+def bell_path(settings: Settings) -> Path:
+    return settings.run / "manager.bell"
+
+
+def _lock_path(settings: Settings) -> Path:
+    return settings.run / "manager.lock"
+
+
+def leader(settings: Settings) -> int | None:
+    """The process id of the manager that leads this site now; None if none answers."""
+    if not ring(bell_path(settings), PING):
+        return None
+    try:
+        return int(json.loads(_lock_path(settings).read_text(encoding="utf-8"))["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def wake(settings: Settings, message: str = WAKE) -> None:
+    """Have the site's manager look at the database now; start one if none leads."""
+    if not ring(bell_path(settings), message):
+        start(settings)
+
+
+def start(settings: Settings) -> None:
+    """Start a manager in the background, unless one leads. Returns at once."""
+    if leader(settings) is not None:
+        return
+    settings.run.mkdir(parents=True, exist_ok=True)
+    logs = settings.state / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with (logs / "manager.err").open("ab") as errors:
+        subprocess.Popen(
+            [sys.executable, "-m", "neurocaas.server.jobs.daemon", str(settings.root)],
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+            cwd="/",
+        )
+
+
+def stop(settings: Settings, timeout_seconds: float = 10.0) -> bool:
+    """Have the manager end; what runs goes on and is adopted by the next one. False if none led."""
+    pid = leader(settings)
+    if pid is None:
+        return False
+    ring(bell_path(settings), STOP)
+    deadline = time.monotonic() + timeout_seconds
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return True
+
+
+def main(root: str) -> int:
+    """Lead the site at `root` until it has been idle for a while, or is told to stop."""
+    settings = read_settings(Path(root))
+    settings.run.mkdir(parents=True, exist_ok=True)
+    with _leadership(settings) as leads:
+        if not leads:
+            return 0
+        _log_to(settings.state / "logs" / "manager.log")
+        bell = Bell(bell_path(settings))
+        signal.signal(signal.SIGTERM, lambda *_: ring(bell.path, STOP))
+        provider = LocalProvider(settings)
+        # The runners' parent gets ready while this process loads Django.
+        provider.start()
+        try:
+            _lead(settings, provider, bell)
+        finally:
+            provider.close()
+            bell.close()
+    return 0
+
+
+@contextlib.contextmanager
+def _leadership(settings: Settings) -> Iterator[bool]:
+    with _lock_path(settings).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        lock.truncate(0)
+        lock.write(json.dumps({"pid": os.getpid()}))
+        lock.flush()
+        yield True
+
+
+def _lead(settings: Settings, provider: LocalProvider, bell: Bell) -> None:
+    manager = _manager(settings, provider, bell)
+    recovered = False
+    idle_since = time.monotonic()
+    swept_at = 0.0
+    messages: list[str] = []
+    while STOP not in messages:
+        try:
+            if not recovered:
+                manager.recover()
+                recovered = True
+            now = time.monotonic()
+            hints = provider.events() + [Hint(attempt="", what=one) for one in messages if one not in {PING, STOP}]
+            sweep = now - swept_at >= SWEEP_SECONDS or any(hint.what in {WAKE, CANCEL} for hint in hints)
+            if sweep or hints:
+                manager.turn(None if sweep else hints)
+                swept_at = now if sweep else swept_at
+            if manager.has_work():
+                idle_since = time.monotonic()
+            elif time.monotonic() - idle_since > settings.site.idle_minutes * 60:
+                return
+            wait_seconds = _wait_seconds(manager, swept_at)
+        except Exception:
+            # The rows say what is wanted, so beginning again from them is always right. The log keeps the fault.
+            log.exception("the turn failed; recovering")
+            _drop_connection()
+            recovered, wait_seconds = False, RECOVER_SECONDS
+        messages = _wait([bell.fileno(), *provider.filenos()], bell, wait_seconds)
+
+
+def _wait_seconds(manager: JobManager, swept_at: float) -> float:
+    until_sweep = swept_at + SWEEP_SECONDS - time.monotonic()
+    due = manager.next_turn_at()
+    until_due = (due - datetime.now(UTC)).total_seconds() if due else SWEEP_SECONDS
+    return max(0.0, min(until_sweep, until_due))
+
+
+def _wait(descriptors: list[int], bell: Bell, seconds: float) -> list[str]:
+    ready, _, _ = select.select(descriptors, [], [], seconds)
+    if not ready:
+        return [WAKE]
+    return bell.drain() if bell.fileno() in ready else []
+
+
+def _manager(settings: Settings, provider: LocalProvider, bell: Bell) -> JobManager:
+    """Everything that needs Django is imported here, after it is set up."""
+    from neurocaas.server.site import open_site
+
+    site = open_site(settings.root)
+    from neurocaas.server.jobs.followers import Followers
+    from neurocaas.server.jobs.job_manager import JobManager
+    from neurocaas.server.jobs.launching import work_folder
+    from neurocaas.server.jobs.preparing import Preparation
+
+    def remove_work(attempt: Attempt) -> None:
+        shutil.rmtree(work_folder(settings.work, attempt), ignore_errors=True)
+
+    return JobManager(
+        settings=settings,
+        store=site.store,
+        provider=provider,
+        preparation=Preparation(
+            analyses=site.analyses,
+            environments=site.environments,
+            wake=lambda: ring(bell.path, WAKE),
+        ),
+        signing_key=site.signing_key,
+        followers=Followers(settings),
+        clock=lambda: datetime.now(UTC),
+        remove_work=remove_work,
+    )
+
+
+def _drop_connection() -> None:
+    from django.db import connection
+
+    with contextlib.suppress(Exception):
+        connection.close()
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler: Any = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=3, encoding="utf-8")
+    logging.basicConfig(
+        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except NeurocaasError as fault:
+        sys.exit(str(fault))

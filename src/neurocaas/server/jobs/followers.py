@@ -1,0 +1,42 @@
+"""Who follows a job is told of each change at once, by a bell in the site's run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurocaas.bell import Bell, ring
+from neurocaas.settings import Settings
+
+CHANGED = "changed"
+ENDED = "ended"
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.run / "followers"
+
+
+class Followers:
+    """The manager's end: rings everybody who follows a job."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._folder = _folder(settings)
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def tell(self, job_id: str, what: str) -> None:
+        """Ring all followers of the job. What they then see, they read from the database."""
+        for name in os.listdir(self._folder):  # noqa: PTH208 (called for every change; Path objects cost more)
+            if name.startswith(job_id):
+                ring(self._folder / name, what)
+
+
+@contextlib.contextmanager
+def follow(settings: Settings, job_id: str) -> Iterator[Bell]:
+    """A bell that rings when the job changes or ends, for as long as the block lasts."""
+    bell = Bell(_folder(settings) / f"{job_id}.{os.getpid()}")
+    try:
+        yield bell
+    finally:
+        bell.close()

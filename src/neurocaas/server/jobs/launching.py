@@ -1,0 +1,142 @@
+"""From a waiting stack to a running attempt: claim, act outside the transaction, record."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.db import transaction
+
+from neurocaas.bank import Launch, Provider
+from neurocaas.blueprint import Need, Version
+from neurocaas.environment import Environment
+from neurocaas.protocol import DataRef
+from neurocaas.reasons import Reason
+from neurocaas.runner import document
+from neurocaas.server.jobs import ledger
+from neurocaas.server.jobs.models import Attempt, Stack
+from neurocaas.server.jobs.status import Status, advance
+from neurocaas.storage import Store, keys
+
+PROCESSES_PER_CORE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What all stacks of one analysis version share: its files and its environment on this machine."""
+
+    version: Version
+    folder: Path
+    environment: Environment
+
+
+def prefix(attempt: Attempt) -> str:
+    """The key prefix below which the attempt, and nothing else, writes."""
+    job = attempt.stack.job
+    return keys.attempt(job.group_id, job.id, attempt.stack.index, attempt.number)
+
+
+def work_folder(root: Path, attempt: Attempt) -> Path:
+    return root / f"{attempt.stack.job_id}-{attempt.stack.index}-{attempt.number}"
+
+
+def claim(stack: Stack, provider: Provider, at: datetime) -> Attempt:
+    """Make the next attempt of a waiting stack, so that no other process launches it too."""
+    need = Need(**stack.need)
+    instance_type = provider.instance_type(need)
+    job = stack.job
+    with transaction.atomic():
+        advance(stack, to=Status.LAUNCHING, at=at, attempts_made=stack.attempts_made + 1, progress=0, note="")
+        if job.status == Status.WAITING:
+            advance(job, to=Status.RUNNING, at=at)
+        return Attempt.objects.create(
+            stack=stack,
+            number=stack.attempts_made,
+            token=secrets.token_hex(16),
+            provider=provider.name,
+            instance_type=instance_type.name,
+            price_nanodollars_per_hour=ledger.nanodollars(instance_type.price_per_hour),
+            launched_at=at,
+        )
+
+
+def launch(attempt: Attempt, prepared: Prepared, store: Store, provider: Provider, work_root: Path) -> str:
+    """Give the attempt its lease and start its runner. Returns the allocation's handle. Raises NoCapacity."""
+    store.put(keys.lease(prefix(attempt)), json.dumps({"token": attempt.token}).encode())
+    work = work_folder(work_root, attempt)
+    request = Launch(
+        attempt=attempt.name,
+        work=work,
+        document=_document(attempt, prepared, store.url, work).model_dump(mode="json"),
+        need=Need(**attempt.stack.need),
+    )
+    return provider.launch(request)
+
+
+def record(attempt: Attempt, handle: str, at: datetime) -> None:
+    """The attempt runs on this allocation."""
+    with transaction.atomic():
+        advance(attempt, to=Status.RUNNING, at=at, handle=handle)
+        advance(attempt.stack, to=Status.RUNNING, at=at)
+
+
+def revoke(attempt: Attempt, store: Store) -> None:
+    """Take the attempt's lease away: its runner stops, and one that has not begun yet never will."""
+    store.delete(keys.lease(prefix(attempt)))
+
+
+def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) -> document.AttemptDocument:
+    stack, job = attempt.stack, attempt.stack.job
+    need, blueprint, environment = Need(**stack.need), prepared.version.blueprint, prepared.environment
+    return document.AttemptDocument(
+        attempt=attempt.name,
+        token=attempt.token,
+        store=store_url,
+        prefix=prefix(attempt),
+        work=work,
+        inputs=tuple(_inputs(DataRef(**one) for one in stack.inputs)),
+        config=stack.config,
+        seed=stack.seed,
+        workflow=document.Workflow(
+            files=prepared.folder,
+            command=blueprint.workflow.command,
+            checks=tuple(one.check for one in blueprint.inputs.values() if one.check),
+            network=blueprint.workflow.network,
+            checkpoints=blueprint.workflow.checkpoints,
+        ),
+        outputs=tuple(
+            document.Output(name=name, pattern=one.pattern, required=one.required)
+            for name, one in blueprint.outputs.items()
+        ),
+        environment=document.AttemptEnvironment(
+            digest=environment.digest,
+            mounts=tuple(document.EnvironmentMount(source=one.source, target=one.target) for one in environment.mounts),
+            variables=environment.variables,
+            path=environment.path,
+        ),
+        resources=document.Resources(
+            vcpus=need.vcpus,
+            memory_mib=need.memory_mib,
+            storage_mib=need.storage_mib,
+            processes=PROCESSES_PER_CORE * need.vcpus,
+        ),
+        timeout_seconds=job.timeout_seconds,
+    )
+
+
+def _inputs(references: Iterable[DataRef]) -> Iterable[document.Input]:
+    for one in references:
+        yield document.Input(
+            name=one.name,
+            form="folder" if one.form == "folder" else "file",
+            filename=one.filename,
+            path=Path(one.path) if one.path else None,
+            key=one.key,
+            sha256=one.sha256,
+            size_bytes=one.size_bytes,
+            fingerprint=one.fingerprint,
+        )

@@ -1,0 +1,82 @@
+"""Get an analysis version ready on this machine: its files unpacked, its environment built once, in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from neurocaas.blueprint import Version, read_version
+from neurocaas.environment import Environment, EnvironmentSpec
+from neurocaas.server.analyses import Analyses
+from neurocaas.server.jobs.launching import Prepared
+
+
+def environment_spec(version: Version, folder: Path) -> EnvironmentSpec:
+    """What the version's blueprint asks for, with its lock read from the version's folder."""
+    declared = version.blueprint.environment
+    return EnvironmentSpec.from_folder(folder, lock=declared.lock, python=declared.python, kind=declared.kind)
+
+
+class Environments(Protocol):
+    """The part of the environment store that preparing needs."""
+
+    def find(self, spec: EnvironmentSpec) -> Environment | None:
+        """The environment if it is built and whole."""
+
+    def build(self, spec: EnvironmentSpec, *, progress: Callable[[str], None] = ...) -> Environment:
+        """Build it, or wait for whoever is building it. Raises EnvironmentBroken."""
+
+
+class Preparation:
+    """Versions that are ready, and those whose environment is being built."""
+
+    def __init__(self, *, analyses: Analyses, environments: Environments, wake: Callable[[], None]) -> None:
+        self._analyses = analyses
+        self._environments = environments
+        self._wake = wake
+        self._builders = ThreadPoolExecutor(max_workers=1, thread_name_prefix="environment")
+        self._building: dict[str, Future[Prepared]] = {}
+        self._ready: dict[tuple[str, str], Prepared] = {}
+        self.latest: dict[str, str] = {}  # version digest -> last line of its build
+
+    def get(self, job_id: str, name: str, digest: str) -> Prepared | None:
+        """The version, ready to run; None while its environment is built.
+
+        The environment is looked at once per job, so that a damaged one is never used silently.
+        Raises EnvironmentBroken when the build failed.
+        """
+        if prepared := self._ready.get((job_id, digest)):
+            return prepared
+        if digest not in self._building:
+            self._building[digest] = self._begin(name, digest)
+        if not self._building[digest].done():
+            return None
+        prepared = self._building.pop(digest).result()
+        self._ready[job_id, digest] = prepared
+        return prepared
+
+    def forget(self, job_id: str) -> None:
+        """The job has ended."""
+        self._ready = {key: one for key, one in self._ready.items() if key[0] != job_id}
+
+    def close(self) -> None:
+        self._builders.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, name: str, digest: str) -> Future[Prepared]:
+        folder = self._analyses.folder(name, digest)
+        version = read_version(folder, name)
+        spec = environment_spec(version, folder)
+        if environment := self._environments.find(spec):
+            ready: Future[Prepared] = Future()
+            ready.set_result(Prepared(version=version, folder=folder, environment=environment))
+            return ready
+
+        def build() -> Prepared:
+            environment = self._environments.build(spec, progress=lambda line: self.latest.update({digest: line}))
+            return Prepared(version=version, folder=folder, environment=environment)
+
+        future = self._builders.submit(build)
+        future.add_done_callback(lambda _: self._wake())
+        return future

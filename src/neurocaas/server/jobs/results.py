@@ -1,0 +1,117 @@
+"""Bring a job's results to a folder: one folder per dataset, its log, and the job's certificate."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neurocaas.errors import NotFound, Refused, StorageFailed
+from neurocaas.server.jobs import logs
+from neurocaas.server.jobs.models import Attempt, Job, Stack
+from neurocaas.storage import Store, keys
+
+CERTIFICATE = "certificate.json"
+LOG = "log.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """Where a job's results lie now: folder per dataset, and the figures among them."""
+
+    out: Path
+    files: int
+    figures: tuple[Path, ...]
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that can't be written, or that holds something else than results of an earlier job."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".neurocaas-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as cause:
+        raise Refused(f"--out {out} can't be written: {cause.strerror}; a folder of your own is right.") from cause
+    if any(out.iterdir()) and not (out / CERTIFICATE).is_file():
+        raise Refused(f"--out {out} holds other files; a new or empty folder, or one of earlier results, is right.")
+
+
+def fetch(store: Store, job: Job, out: Path) -> Fetched:
+    """Put the job's results below `out`, in place of an earlier job's; each folder appears when it is whole.
+
+    Raises StorageFailed when the disk is full or the folder can't be written.
+    """
+    check_out(out)
+    try:
+        _remove_earlier(out)
+        files: list[Path] = []
+        for stack in job.stacks.order_by("index"):
+            files += _fetch_stack(store, job, stack, out)
+        for key, name in (
+            (keys.certificate_text(job.group_id, job.id), "certificate.txt"),
+            (keys.certificate(job.group_id, job.id), CERTIFICATE),
+        ):
+            with contextlib.suppress(NotFound):
+                store.get_file(key, out / name)
+    except OSError as cause:
+        raise StorageFailed(f"The results can't be written to {out}: {cause.strerror}.") from cause
+    figures = tuple(one for one in files if one.suffix in {".png", ".svg", ".pdf"})
+    return Fetched(out=out, files=len(files), figures=figures)
+
+
+def manifest(store: Store, job: Job, stack: Stack) -> dict[str, Any] | None:
+    """The published results of a stack; None if there are none."""
+    try:
+        found: dict[str, Any] = json.loads(store.get(keys.stack_manifest(job.group_id, job.id, stack.index)))
+    except NotFound:
+        return None
+    return found
+
+
+def log_text(store: Store, job: Job, stack: Stack) -> Iterator[str]:
+    """What all attempts of a stack wrote, in order; each but a lone one under its number."""
+    attempts = list(Attempt.objects.filter(stack=stack).order_by("number"))
+    for attempt in attempts:
+        if len(attempts) > 1:
+            yield f"--- attempt {attempt.number}\n"
+        prefix = keys.attempt(job.group_id, job.id, stack.index, attempt.number)
+        for _, text in logs.read(store, prefix):
+            yield text
+
+
+def _fetch_stack(store: Store, job: Job, stack: Stack, out: Path) -> list[Path]:
+    if not stack.attempts_made:
+        return []
+    temporary = out / f".{stack.folder}.{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    fetched: list[Path] = []
+    published = manifest(store, job, stack)
+    for output in published["outputs"] if published else ():
+        target = temporary / output["path"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        store.get_file(f"{published['results']}/{output['path']}" if published else "", target)
+        fetched.append(out / stack.folder / output["path"])
+    with (temporary / LOG).open("w", encoding="utf-8") as log:
+        log.writelines(log_text(store, job, stack))
+    temporary.rename(out / stack.folder)
+    return fetched
+
+
+def _remove_earlier(out: Path) -> None:
+    """Take away what the certificate in `out` says an earlier job delivered there, and nothing else."""
+    try:
+        earlier = json.loads((out / CERTIFICATE).read_text(encoding="utf-8"))
+        folders = [keys.segment(stack["folder"]) for stack in earlier["stacks"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    for folder in folders:
+        shutil.rmtree(out / folder, ignore_errors=True)
+    (out / "certificate.txt").unlink(missing_ok=True)
+    (out / CERTIFICATE).unlink(missing_ok=True)

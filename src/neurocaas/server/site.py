@@ -1,0 +1,86 @@
+"""One site, wired: the only place where its parts are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from neurocaas.bank import Provider
+from neurocaas.bank.local import LocalProvider
+from neurocaas.blueprint import SourceRepo
+from neurocaas.certificate import SigningKey, TrustedKeys
+from neurocaas.environment import EnvironmentStore
+from neurocaas.errors import Refused
+from neurocaas.server.analyses import Analyses
+from neurocaas.server.database import connect
+from neurocaas.settings import Settings, read_settings
+from neurocaas.storage import Store, open_store
+
+LOCAL_GROUP = "local"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site's parts, each made when first asked for. The database is connected."""
+
+    settings: Settings
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.settings.store_url)
+
+    @cached_property
+    def repo(self) -> SourceRepo:
+        return SourceRepo(self.settings.root)
+
+    @cached_property
+    def analyses(self) -> Analyses:
+        return Analyses(repo=self.repo, store=self.store, unpacked=self.settings.versions)
+
+    @cached_property
+    def environments(self) -> EnvironmentStore:
+        return EnvironmentStore(self.settings.environments)
+
+    @cached_property
+    def provider(self) -> Provider:
+        return LocalProvider(self.settings)
+
+    @cached_property
+    def signing_key(self) -> SigningKey:
+        return SigningKey.load(self.settings.key)
+
+    @cached_property
+    def trusted_keys(self) -> TrustedKeys:
+        return TrustedKeys(self.settings.trusted_keys)
+
+
+def open_site(root: Path) -> Site:
+    """The site at `root`, with its database. Raises NotFound if none is there."""
+    settings = read_settings(root)
+    connect(settings)
+    return Site(settings)
+
+
+def bundled_analyses() -> Path:
+    """The analyses that come with this package: inside it when installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "bundled"
+    return installed if installed.is_dir() else package.parents[1] / "analyses"
+
+
+def create_site(root: Path, name: str) -> Site:
+    """Make a site: its source repo with the bundled analyses, its state folder, its signing key, its database.
+
+    Raises Refused if something else is in the folder.
+    """
+    root = root.resolve()
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise Refused(f"{root} is not an empty folder; a new or empty folder is right for a site.")
+    SourceRepo(root).create(bundled_analyses(), {"name": name})
+    settings = read_settings(root)
+    settings.state.mkdir(mode=0o700)
+    settings.key.parent.mkdir(mode=0o700)
+    key = SigningKey.create(settings.key)
+    TrustedKeys(settings.trusted_keys).add(key.public_path, name)
+    return open_site(root)

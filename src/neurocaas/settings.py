@@ -1,0 +1,112 @@
+"""A site's settings: frozen, read once from `site.json` and a few environment variables."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from neurocaas.documents import Document, parse, read_json
+from neurocaas.errors import NotFound
+
+SITE_FILE = "site.json"
+STATE_FOLDER = ".neurocaas"
+
+
+class LocalMachine(Document):
+    """What of this machine the platform may use. Left out: all of it."""
+
+    vcpus: Annotated[int, Field(ge=1)] | None = None
+    memory_gib: Annotated[Decimal, Field(gt=0)] | None = None
+    gpus: tuple[str, ...] = ()
+    price_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+
+
+class SiteDocument(Document):
+    """`site.json`, at the top of a site's source repo."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    database: str = "sqlite"
+    store: str = "file"
+    local: LocalMachine = LocalMachine()
+    idle_minutes: Annotated[float, Field(gt=0)] = 10
+
+
+class Settings(Document):
+    """Where a site's parts are. `root` is the source repo; everything the platform writes lies below `state`."""
+
+    root: Path
+    site: SiteDocument
+    database_url: str
+    store_url: str
+
+    @property
+    def state(self) -> Path:
+        return self.root / STATE_FOLDER
+
+    @property
+    def analyses(self) -> Path:
+        return self.root / "analyses"
+
+    @property
+    def run(self) -> Path:
+        """Sockets and locks of the processes that run now."""
+        return self.state / "run"
+
+    @property
+    def work(self) -> Path:
+        """Attempts' work folders on this machine."""
+        return self.state / "work"
+
+    @property
+    def environments(self) -> Path:
+        return self.state / "environments"
+
+    @property
+    def versions(self) -> Path:
+        """Unpacked analysis versions, read-only, by digest."""
+        return self.state / "versions"
+
+    @property
+    def key(self) -> Path:
+        """The site's signing key."""
+        return self.state / "keys" / "site.pem"
+
+    @property
+    def trusted_keys(self) -> Path:
+        return self.state / "keys" / "trusted"
+
+
+def read_settings(root: Path) -> Settings:
+    """The settings of the site at `root`. Raises NotFound if no site is there, Refused if `site.json` is wrong."""
+    root = root.resolve()
+    document = root / SITE_FILE
+    if not document.is_file():
+        raise NotFound(f"{root} is not a site: it has no {SITE_FILE}.", remedy=f"Make one with: neurocaas init {root}")
+    site = parse(SiteDocument, read_json(document), str(document))
+    state = root / STATE_FOLDER
+    database = os.environ.get("NEUROCAAS_DATABASE_URL", site.database)
+    store = os.environ.get("NEUROCAAS_STORE_URL", site.store)
+    return Settings(
+        root=root,
+        site=site,
+        database_url=f"sqlite:///{state / 'neurocaas.sqlite3'}" if database == "sqlite" else database,
+        store_url=f"file://{state / 'store'}" if store == "file" else store,
+    )
+
+
+def find_site(given: Path | None) -> Path:
+    """The site meant: `given`, else NEUROCAAS_SITE, else the nearest folder upwards with a site, else the user's own."""
+    if given is not None:
+        return given
+    if named := os.environ.get("NEUROCAAS_SITE"):
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / SITE_FILE).is_file():
+            return folder
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(data) / "neurocaas" / "site"

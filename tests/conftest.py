@@ -1,0 +1,98 @@
+"""What tests share: a database of their own, a site of their own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_site_of_the_person_who_tests(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A test must never find the tester's own site, nor make one in their home."""
+    for name in ("NEUROCAAS_SITE", "NEUROCAAS_DATABASE_URL", "NEUROCAAS_STORE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "data-home"))
+
+
+def _point_django_at(url: str) -> None:
+    """Make Django's only connection one to this database; set it up on the first call."""
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.db import connections
+
+    from neurocaas.server.database import configuration
+
+    wanted = configuration(url)
+    if not settings.configured:
+        settings.configure(**wanted)
+        django.setup()
+    connections["default"].close()
+    connections.databases["default"] = connections.configure_settings(wanted["DATABASES"])["default"]
+    del connections["default"]
+    call_command("migrate", verbosity=0, interactive=False)
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[str]:
+    """A SQLite database of this test's own, connected. Returns its URL."""
+    from django.db import connections
+
+    url = f"sqlite:///{tmp_path / 'test.sqlite3'}"
+    _point_django_at(url)
+    yield url
+    connections["default"].close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The same test on SQLite and on a real PostgreSQL server, empty each time."""
+    if request.param == "sqlite":
+        yield request.getfixturevalue("sqlite_database")
+        return
+    import psycopg
+    from django.db import connections
+
+    server: str = request.getfixturevalue("postgresql_server")
+    name = f"test_{os.getpid()}_{abs(hash(request.node.name)) % 10**8}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        url = f"{server}/{name}"
+        _point_django_at(url)
+        yield url
+        connections["default"].close()
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of this test run's own, on a free port of the loopback. Returns its URL without a database."""
+    import shutil
+    import socket
+    import subprocess
+    import tempfile
+
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
+    programs = found[-1]
+    if not (programs / "initdb").exists():
+        pytest.fail("PostgreSQL's programs are missing: apt-get install postgresql")
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-postgresql-"))
+    as_postgres: list[str] = []
+    if os.geteuid() == 0:  # the server refuses to run as root
+        shutil.chown(folder, "postgres", "postgres")
+        as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = folder / "data"
+    initdb = [*as_postgres, programs / "initdb", "--auth=trust", "--username=test", "--no-sync", "-D", data]
+    subprocess.run(initdb, check=True, capture_output=True, cwd="/")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    control = [*as_postgres, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log"]
+    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd="/")
+    yield f"postgresql://test@127.0.0.1:{port}"
+    subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd="/")
+    shutil.rmtree(folder, ignore_errors=True)
