@@ -47,7 +47,7 @@ def sqlite_database(tmp_path: Path) -> Iterator[str]:
     connections["default"].close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The same test on SQLite and on a real PostgreSQL server, empty each time."""
     if request.param == "sqlite":

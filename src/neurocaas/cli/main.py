@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +79,8 @@ def cli(context: click.Context, site: Path | None) -> None:
 
 def main() -> None:
     """Entry point. No traceback reaches a user: a fault of ours goes to a file, and one sentence says where."""
+    # pydantic would look through all installed packages for plug-ins, at every start.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     as_json = "--json" in sys.argv
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
@@ -108,6 +109,7 @@ def _usage(error: click.ClickException) -> str:
 
 def _keep(error: Exception) -> Path:
     import tempfile
+    import traceback
 
     descriptor, path = tempfile.mkstemp(prefix="neurocaas-fault-", suffix=".txt")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -95,12 +95,15 @@ def _submit(
     more: tuple[str, ...],
     seed: int,
 ) -> Job:
-    from neurocaas.blueprint.parameters import read_assignments, read_config
     from neurocaas.server.jobs.submit import Request
     from neurocaas.server.jobs.submit import submit as submit_job
     from neurocaas.server.site import LOCAL_GROUP
 
-    given = (read_config(config) if config else {}) | read_assignments(assignments)
+    given: dict[str, Any] = {}
+    if config or assignments:
+        from neurocaas.blueprint.config_files import read_assignments, read_config
+
+        given = (read_config(config) if config else {}) | read_assignments(assignments)
     request = Request(
         analysis=analysis,
         data=data,

@@ -5,17 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurocaas.bank import Provider
 from neurocaas.bank.local import LocalProvider
 from neurocaas.blueprint import SourceRepo
-from neurocaas.certificate import SigningKey, TrustedKeys
-from neurocaas.environment import EnvironmentStore
 from neurocaas.errors import Refused
 from neurocaas.server.analyses import Analyses
 from neurocaas.server.database import connect
 from neurocaas.settings import Settings, read_settings
 from neurocaas.storage import Store, open_store
+
+if TYPE_CHECKING:
+    from neurocaas.certificate import SigningKey, TrustedKeys
+    from neurocaas.environment import EnvironmentStore
+
+# A submission needs neither environments nor keys, and they are slow to import; so each is imported where it is made.
 
 LOCAL_GROUP = "local"
 
@@ -40,6 +45,8 @@ class Site:
 
     @cached_property
     def environments(self) -> EnvironmentStore:
+        from neurocaas.environment import EnvironmentStore
+
         return EnvironmentStore(self.settings.environments)
 
     @cached_property
@@ -48,10 +55,14 @@ class Site:
 
     @cached_property
     def signing_key(self) -> SigningKey:
+        from neurocaas.certificate import SigningKey
+
         return SigningKey.load(self.settings.key)
 
     @cached_property
     def trusted_keys(self) -> TrustedKeys:
+        from neurocaas.certificate import TrustedKeys
+
         return TrustedKeys(self.settings.trusted_keys)
 
 
@@ -74,6 +85,8 @@ def create_site(root: Path, name: str) -> Site:
 
     Raises Refused if something else is in the folder.
     """
+    from neurocaas.certificate import SigningKey, TrustedKeys
+
     root = root.resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise Refused(f"{root} is not an empty folder; a new or empty folder is right for a site.")

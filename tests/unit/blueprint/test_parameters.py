@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocaas.blueprint.parameters import check_schema, complete, read_assignments, read_config
+from neurocaas.blueprint.config_files import read_assignments, read_config
+from neurocaas.blueprint.parameters import check_schema, complete
 from neurocaas.errors import NeurocaasError, Refused
 
 SCHEMA: dict[str, Any] = {

@@ -25,7 +25,7 @@ def _job(budget_dollars: int = 10, name: str = "j") -> Job:
     return Job.objects.create(id=name, group=group, submitted_at=NOW, **common)
 
 
-@pytest.mark.usefixtures("sqlite_database")
+@pytest.mark.usefixtures("any_database")
 def test_a_job_can_not_hold_more_than_is_left() -> None:
     from django.db import transaction
 
@@ -41,7 +41,7 @@ def test_a_job_can_not_hold_more_than_is_left() -> None:
         ledger.reserve(second, 4 * NANO, NOW)
 
 
-@pytest.mark.usefixtures("sqlite_database")
+@pytest.mark.usefixtures("any_database")
 def test_a_job_is_charged_by_time_and_gives_the_rest_back() -> None:
     from django.db import transaction
 
@@ -66,7 +66,7 @@ def test_a_job_is_charged_by_time_and_gives_the_rest_back() -> None:
     assert ledger.committed(job.group) == NANO
 
 
-@pytest.mark.usefixtures("sqlite_database")
+@pytest.mark.usefixtures("any_database")
 def test_the_ledger_refuses_to_be_called_outside_a_transaction() -> None:
     from neurocaas.server.jobs import ledger
 
@@ -75,7 +75,7 @@ def test_the_ledger_refuses_to_be_called_outside_a_transaction() -> None:
         ledger.reserve(job, 1, NOW)
 
 
-@pytest.mark.usefixtures("sqlite_database")
+@pytest.mark.usefixtures("any_database")
 @given(
     st.integers(0, 10**12),
     st.integers(0, 10**7).map(lambda seconds: timedelta(milliseconds=seconds)),

@@ -9,7 +9,7 @@ import pytest
 from neurocaas.blueprint import Blueprint, read_version
 from neurocaas.errors import Refused
 
-pytestmark = pytest.mark.usefixtures("sqlite_database")
+pytestmark = pytest.mark.usefixtures("any_database")
 
 
 @pytest.fixture

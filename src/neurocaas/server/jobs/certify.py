@@ -17,7 +17,7 @@ from neurocaas.settings import Settings
 from neurocaas.storage import Store, keys
 
 
-def certify(job: Job, status: Status, reason: Reason, settings: Settings, store: Store, key: SigningKey) -> None:
+def certify(job: Job, status: Status, reason: Reason, *, settings: Settings, store: Store, key: SigningKey) -> None:
     """Write the job's certificate, as JSON and as text. Writing it again writes the same facts."""
     certificate = seal(facts(job, status, reason, settings.site.name), key)
     store.put(keys.certificate(job.group_id, job.id), json.dumps(certificate, ensure_ascii=False, indent=2).encode())

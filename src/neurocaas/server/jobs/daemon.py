@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,7 @@ def _manager(settings: Settings, provider: LocalProvider, bell: Bell) -> JobMana
     from neurocaas.server.site import open_site
 
     site = open_site(settings.root)
+    from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.job_manager import JobManager
     from neurocaas.server.jobs.launching import work_folder
@@ -195,7 +197,7 @@ def _manager(settings: Settings, provider: LocalProvider, bell: Bell) -> JobMana
             environments=site.environments,
             wake=lambda: ring(bell.path, WAKE),
         ),
-        signing_key=site.signing_key,
+        certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         followers=Followers(settings),
         clock=lambda: datetime.now(UTC),
         remove_work=remove_work,

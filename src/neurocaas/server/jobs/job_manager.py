@@ -14,12 +14,10 @@ from django.db import transaction
 
 from neurocaas.bank import Hint, NoCapacity, Provider, State
 from neurocaas.blueprint import Need
-from neurocaas.certificate import SigningKey
 from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.reasons import REMEDY, Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
-from neurocaas.server.jobs.certify import certify
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
 from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
 from neurocaas.server.jobs.logs import Latest, latest
@@ -57,7 +55,7 @@ class JobManager:
     store: Store
     provider: Provider
     preparation: Preparation
-    signing_key: SigningKey
+    certify: Callable[[Job, Status, Reason], None]
     followers: Followers
     clock: Callable[[], datetime]
     remove_work: Callable[[Attempt], None]
@@ -220,7 +218,8 @@ class JobManager:
 
     def _waiting(self, now: datetime) -> list[Stack]:
         waiting = Stack.objects.filter(status=Status.WAITING, job__cancel_requested=False)
-        due = waiting.exclude(retry_at__gt=now).select_related("job").order_by("job__submitted_at", "job_id", "index")
+        # Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
+        due = waiting.exclude(retry_at__gt=now).prefetch_related("job").order_by("job__submitted_at", "job_id", "index")
         return list(due[:LAUNCHES_AT_ONCE])
 
     def _launch(self, stack: Stack, prepared: Prepared, now: datetime) -> bool:
@@ -269,7 +268,7 @@ class JobManager:
         for job in open_jobs.exclude(stacks__status__in=UNFINISHED):
             status, reason, message = _verdict(job)
             job.ended_at = now
-            certify(job, status, reason, self.settings, self.store, self.signing_key)
+            self.certify(job, status, reason)
             with transaction.atomic():
                 ledger.release(job, now)
                 advance(job, to=status, at=now, reason=reason, message=message)

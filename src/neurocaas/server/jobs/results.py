@@ -31,14 +31,12 @@ class Fetched:
 
 def check_out(out: Path) -> None:
     """Refuse a folder that can't be written, or that holds something else than results of an earlier job."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".neurocaas-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as cause:
-        raise Refused(f"--out {out} can't be written: {cause.strerror}; a folder of your own is right.") from cause
-    if any(out.iterdir()) and not (out / CERTIFICATE).is_file():
+    there = next(one for one in (out.absolute(), *out.absolute().parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise Refused(f"--out {out}: {there} is not a folder; a folder of your own is right.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise Refused(f"--out {out} can't be written: {there} is read-only for you; a folder of your own is right.")
+    if out.is_dir() and any(out.iterdir()) and not (out / CERTIFICATE).is_file():
         raise Refused(f"--out {out} holds other files; a new or empty folder, or one of earlier results, is right.")
 
 
@@ -49,6 +47,7 @@ def fetch(store: Store, job: Job, out: Path) -> Fetched:
     """
     check_out(out)
     try:
+        out.mkdir(parents=True, exist_ok=True)
         _remove_earlier(out)
         files: list[Path] = []
         for stack in job.stacks.order_by("index"):

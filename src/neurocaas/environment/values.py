@@ -1,0 +1,136 @@
+"""The words of this room: what is asked for, what is in the store, what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform as host
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from neurocaas.errors import Refused
+
+PYTHON_REQUEST = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
+LOCK_MAX_BYTES = 16 * 1024**2
+
+
+class Value(BaseModel):
+    """Frozen, and strict about what it holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Mount(Value):
+    """A folder of this machine, and where the workflow sees it (read-only)."""
+
+    source: Path
+    target: str
+
+
+class Interpreter(Value):
+    """A Python that stands on its own: `tree` is mounted read-only at /python.
+
+    digest: of its files, `executable` and `variables`; version: 3.11.7; variables: what a process needs to start it.
+    """
+
+    digest: str
+    version: str
+    executable: str
+    variables: dict[str, str]
+    source: str
+    size_bytes: int
+    built_at: str
+    tree: Path
+
+
+class Environment(Value):
+    """An immutable analysis environment that is built and whole (paper §2.1.1). Everything in `mounts` is read-only.
+
+    path: what goes first on PATH; size_bytes: of its own files, without the interpreter's; built_at: ISO-8601 UTC.
+    """
+
+    kind: str
+    digest: str
+    platform: str
+    mounts: tuple[Mount, ...]
+    variables: dict[str, str]
+    path: tuple[str, ...]
+    size_bytes: int
+    built_at: str
+    python: str = ""
+    interpreter: str = ""
+    lock_sha256: str = ""
+    request: str = ""
+
+
+class Damage(Value):
+    """One thing that is not as it was built. digest: whose it is; where: the path; what: the rest of the sentence."""
+
+    digest: str
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSpec:
+    """What a blueprint asks for.
+
+    python: "3.11" or "3.11.7"; lock: the bytes of a requirements file with a hash for every line; interpreter: digest
+    of the one interpreter to use ("" takes this site's for `python`); allow_sdist: whether a package that has no wheel
+    may be built (in the sandbox) from its source.
+    """
+
+    lock: bytes
+    kind: str = "python"
+    python: str = "3.11"
+    interpreter: str = ""
+    allow_sdist: bool = False
+
+    def __post_init__(self) -> None:
+        if not PYTHON_REQUEST.fullmatch(self.python):
+            raise Refused(f"environment.python is {self.python!r}; it must be a version such as 3.11 or 3.11.7.")
+
+    @classmethod
+    def from_folder(
+        cls,
+        folder: Path,
+        *,
+        lock: str,
+        python: str = "3.11",
+        kind: str = "python",
+        interpreter: str = "",
+        allow_sdist: bool = False,
+    ) -> Self:
+        """Read the lock (a relative path) from the analysis folder. Refused when it is missing or outside."""
+        path = folder / lock
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise Refused(f"environment.lock is {lock!r}, which is outside the analysis folder {folder}.")
+        try:
+            data = path.read_bytes()
+        except OSError as cause:
+            raise Refused(
+                f"environment.lock names {lock!r}, which can't be read in {folder}: {cause.strerror}."
+            ) from cause
+        if len(data) > LOCK_MAX_BYTES:
+            raise Refused(f"The lock {path} is {len(data)} bytes; a lock has at most {LOCK_MAX_BYTES}.")
+        return cls(lock=data, python=python, kind=kind, interpreter=interpreter, allow_sdist=allow_sdist)
+
+    @property
+    def lock_sha256(self) -> str:
+        return hashlib.sha256(self.lock).hexdigest()
+
+
+def current_platform() -> str:
+    """This machine as far as binary packages can tell: `linux-x86_64-glibc_2.36`."""
+    try:
+        library = os.confstr("CS_GNU_LIBC_VERSION") or "musl"
+    except (OSError, ValueError):
+        library = "musl"
+    return f"linux-{host.machine()}-{library.replace(' ', '_')}"

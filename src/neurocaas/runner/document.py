@@ -1,0 +1,175 @@
+"""The two documents between a provider and the runner: what to do, and how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from neurocaas.documents import Document
+from neurocaas.reasons import Reason
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Input(Document):
+    """One named input. `path`: on this machine, bind-mounted; `key`: in the store, fetched. Exactly one is given."""
+
+    name: str
+    form: Literal["file", "folder"]
+    filename: str
+    path: Path | None = None
+    key: str | None = None
+    sha256: str
+    size_bytes: int
+    fingerprint: str | None = None
+
+
+class Workflow(Document):
+    """files: the folder of the analysis version, seen by the workflow as /workflow. checks: run first, in order."""
+
+    files: Path
+    command: tuple[str, ...]
+    checks: tuple[tuple[str, ...], ...] = ()
+    network: bool = False
+    checkpoints: bool = False
+
+
+class Output(Document):
+    """pattern: a glob relative to the results folder; `**` stands for any number of folders."""
+
+    name: str
+    pattern: str
+    required: bool = True
+
+
+class EnvironmentMount(Document):
+    source: Path
+    target: str
+
+
+class AttemptEnvironment(Document):
+    """path: entries that come first on PATH."""
+
+    digest: str
+    mounts: tuple[EnvironmentMount, ...] = ()
+    variables: dict[str, str] = Field(default_factory=dict)
+    path: tuple[str, ...] = ()
+
+
+class Resources(Document):
+    """cores: ids of the CPUs to run on; empty leaves the choice to the kernel."""
+
+    vcpus: Positive
+    cores: tuple[int, ...] = ()
+    memory_mib: Positive
+    storage_mib: Positive
+    gpus: tuple[str, ...] = ()
+    processes: Positive = 1024
+
+
+class AttemptDocument(Document):
+    """One attempt: what a provider hands to the runner as a JSON file.
+
+    prefix: the attempt's key prefix in the store. work: a folder of this attempt alone. uid: the workflow's uid on
+    this machine where the platform runs as root. bell: the socket that wakes whoever follows.
+    """
+
+    attempt: str
+    token: str
+    store: str
+    prefix: str
+    work: Path
+    inputs: tuple[Input, ...]
+    config: dict[str, Any]
+    seed: int
+    workflow: Workflow
+    outputs: tuple[Output, ...]
+    environment: AttemptEnvironment
+    resources: Resources
+    timeout_seconds: Annotated[float, Field(gt=0)]
+    uid: int | None = None
+    bell: Path | None = None
+    heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
+
+
+class Used(Document):
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    peak_storage_bytes: int = 0
+
+
+class Delivered(Document):
+    """One result: its path below the results, as the workflow named it."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class SandboxRecord(Document):
+    method: str = ""
+    identity: str = ""
+    limits: str = ""
+
+
+class Host(Document):
+    hostname: str
+    platform: str
+    cpu_model: str
+
+
+class LogRecord(Document):
+    """segments: the number of the last segment, 0 if there is none; they count from 1."""
+
+    segments: int = 0
+    dropped_bytes: int = 0
+
+
+class ExitRecord(Document):
+    """How an attempt ended: written last, once, through storage. Times are ISO 8601 in UTC, to the millisecond."""
+
+    attempt: str
+    token: str
+    succeeded: bool
+    reason: Reason
+    message: str
+    exit_code: int | None = None
+    signal: int | None = None
+    started_at: str
+    ended_at: str
+    usage: Used = Used()
+    outputs: tuple[Delivered, ...] = ()
+    sandbox: SandboxRecord = SandboxRecord()
+    host: Host
+    log: LogRecord = LogRecord()
+
+
+class Segment(Document):
+    """One numbered piece of an attempt's log, which is its heartbeat too; `text` may be empty.
+
+    progress: in [0, 1], None as long as none was reported. time: ISO 8601 in UTC.
+    """
+
+    sequence: int
+    time: str
+    progress: float | None = None
+    message: str = ""
+    usage: dict[str, float] = Field(default_factory=dict)
+    text: str = ""
+
+
+class Lease(Document):
+    """What the job manager keeps at an attempt's lease key for as long as the attempt may go on."""
+
+    token: str
+
+
+class RunnerRecord(Document):
+    """`runner.json` in the work folder: which process performs the attempt, told apart from later users of its pid."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str

@@ -1,0 +1,191 @@
+"""Cages of cgroup v1: one folder in each of the memory, pids and cpuacct hierarchies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from neurocaas.errors import Unavailable
+from neurocaas.sandbox.cage import Usage
+from neurocaas.sandbox.view import Limits
+
+ROOT = Path("/sys/fs/cgroup")
+CONTROLLERS = ("memory", "pids", "cpuacct")
+SLICE = "neurocaas"
+YOUNG_SECONDS = 60.0
+
+
+def read(folder: str, name: str) -> str:
+    """A control file's text; empty when it is not there."""
+    try:
+        descriptor = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, 65536).decode()
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def write(folder: str, name: str, value: int | str) -> None:
+    descriptor = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(value).encode())
+    finally:
+        os.close(descriptor)
+
+
+def number(text: str) -> int:
+    stripped = text.strip()
+    return int(stripped) if stripped.isdigit() else 0
+
+
+def counter(text: str, name: str) -> int:
+    """The value of `name` in lines of "name value"."""
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return number(value)
+    return 0
+
+
+def remove_folder(folder: str, *, patience_seconds: float = 2.0) -> None:
+    """Remove a cgroup whose processes were killed; the last of them may take a moment to leave."""
+    give_up = time.monotonic() + patience_seconds
+    pause = 0.001
+    while True:
+        try:
+            Path(folder).rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            if time.monotonic() > give_up:
+                return
+            time.sleep(pause)
+            pause = min(0.05, pause * 2)
+
+
+def remove_empty(parent: Path, living: Collection[str]) -> int:
+    """Remove the cgroups below `parent` that hold nothing, unless named in `living` or made a moment ago."""
+    removed = 0
+    if not parent.is_dir():
+        return 0
+    for folder in parent.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.is_dir() and folder.name not in living and time.time() - folder.stat().st_mtime > YOUNG_SECONDS:
+                folder.rmdir()  # The kernel refuses while a process is inside.
+                removed += 1
+    return removed
+
+
+@dataclass(frozen=True, kw_only=True)
+class CgroupV1:
+    """Folders of cgroup v1 that this user may write."""
+
+    root: Path = ROOT
+    name: str = "cgroup v1"
+
+    def works(self) -> bool:
+        try:
+            cage = self.create(f"try-{os.getpid()}", Limits(memory_bytes=1 << 26, processes=8))
+        except Unavailable:
+            return False
+        cage.remove()
+        return True
+
+    def create(self, name: str, limits: Limits) -> CageV1:
+        folders = {controller: f"{self.root}/{controller}/{SLICE}/{name}" for controller in CONTROLLERS}
+        try:
+            for folder in folders.values():
+                _make(folder)
+            if limits.memory_bytes is not None:
+                write(folders["memory"], "memory.limit_in_bytes", limits.memory_bytes)
+                with contextlib.suppress(OSError):  # Absent where the kernel does not account swap.
+                    write(folders["memory"], "memory.memsw.limit_in_bytes", limits.memory_bytes)
+            if limits.processes is not None:
+                write(folders["pids"], "pids.max", limits.processes)
+        except OSError as cause:
+            raise Unavailable(f"cgroup v1: {cause.filename or self.root} refused: {cause.strerror}.") from cause
+        return CageV1(folders=folders)
+
+    def describe(self) -> str:
+        return "cgroup v1 limits memory and processes in the kernel; storage is limited per file and watched."
+
+    def remove_stale(self, living: Collection[str]) -> int:
+        return max(remove_empty(self.root / controller / SLICE, living) for controller in CONTROLLERS)
+
+
+def _make(folder: str) -> None:
+    try:
+        Path(folder).mkdir()
+    except FileNotFoundError:
+        Path(folder).parent.mkdir(exist_ok=True)
+        Path(folder).mkdir()
+    except FileExistsError:
+        # A runner was killed here before: nothing of it may count for, or live beside, this one.
+        _kill_all(folder)
+        remove_folder(folder)
+        Path(folder).mkdir()
+
+
+def _kill_all(folder: str) -> None:
+    for pid in read(folder, "cgroup.procs").split():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+@dataclass(kw_only=True)
+class CageV1:
+    """One command's folders, by controller."""
+
+    folders: dict[str, str]
+    prefix: tuple[str, ...] = ()
+    process_limit: int | None = None
+    sampling_seconds: float = 1.0
+    _last: Usage = field(default_factory=Usage)
+
+    def enter(self) -> None:
+        for folder in self.folders.values():
+            write(folder, "cgroup.procs", 0)
+
+    def started(self, pid: int) -> None:
+        """Nothing to note: the child entered by itself."""
+
+    def usage(self) -> Usage:
+        memory, pids = self.folders["memory"], self.folders["pids"]
+        nanoseconds = number(read(self.folders["cpuacct"], "cpuacct.usage"))
+        if not nanoseconds:
+            return self._last
+        self._last = Usage(
+            cpu_seconds=nanoseconds / 1e9,
+            memory_bytes=number(read(memory, "memory.usage_in_bytes")),
+            peak_memory_bytes=number(read(memory, "memory.max_usage_in_bytes")),
+            processes=number(read(pids, "pids.current")),
+            oom_killed=counter(read(memory, "memory.oom_control"), "oom_kill") > 0,
+            too_many_processes=counter(read(pids, "pids.events"), "max") > 0,
+        )
+        return self._last
+
+    def members(self) -> list[int]:
+        return [int(pid) for pid in read(self.folders["pids"], "cgroup.procs").split()]
+
+    def kill(self) -> None:
+        # A fork bomb may be one step ahead of a listing, so go on until nothing is left.
+        for _ in range(100):
+            if not self.members():
+                return
+            _kill_all(self.folders["pids"])
+            time.sleep(0.002)
+
+    def remove(self) -> None:
+        self.kill()
+        for folder in self.folders.values():
+            remove_folder(folder)

@@ -1,0 +1,122 @@
+"""Every key of the store is built here, so that no name from a user can leave its place."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from neurocaas.errors import Refused
+
+SEGMENT_BYTES = 200
+KEY_BYTES = 1024  # S3's own limit, kept on every store so that a site can move to S3
+INCOMING = ".incoming"  # where a store on disk keeps what is half written: never part of a key
+
+_FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+_FORBIDDEN_CHARACTERS = frozenset({"/", "\ufffe", "\uffff"})  # the last two cannot be written in S3's XML
+
+
+def segment(name: str) -> str:
+    """One part of a key, from a name a person gave: NFC, one line, no slash. Raises `Refused`."""
+    if name.isascii() and name.isprintable():
+        if name in {"", ".", ".."} or "/" in name:
+            raise Refused(f"The name {name!r} can't be stored: it must name one file or folder.")
+    else:
+        name = _normal(name)
+    size_bytes = len(name.encode())
+    if size_bytes > SEGMENT_BYTES:
+        raise Refused(f"The name {name[:40]!r}… has {size_bytes} bytes; at most {SEGMENT_BYTES} can be stored.")
+    return name
+
+
+def _normal(name: str) -> str:
+    normal = unicodedata.normalize("NFC", name)
+    for character in normal:
+        if character in _FORBIDDEN_CHARACTERS or unicodedata.category(character) in _FORBIDDEN_CATEGORIES:
+            raise Refused(
+                f"The name {name[:80]!r} can't be stored: it contains {character!r}; "
+                "use letters, digits, spaces and punctuation other than a slash."
+            )
+    return normal
+
+
+def relative(path: str) -> str:
+    """A path like a/b/c from a person, part by part. An absolute one, or one with `..`, is refused."""
+    return "/".join(segment(part) for part in path.split("/"))
+
+
+def checked(key: str) -> str:
+    """The key itself if it is one that this module could have built; stores ask this of every key. Raises `Refused`."""
+    if relative(key) != key:
+        raise Refused(f"The key {key[:80]!r} can't be stored: its unicode is not normalised (NFC).")
+    if key == INCOMING or key.startswith(INCOMING + "/"):
+        raise Refused(f"The key {key[:80]!r} can't be stored: {INCOMING} belongs to the store itself.")
+    if len(key.encode()) > KEY_BYTES:
+        raise Refused(f"The key {key[:80]!r}… has {len(key.encode())} bytes; at most {KEY_BYTES} can be stored.")
+    return key
+
+
+def version_archive(name: str, digest: str) -> str:
+    return f"versions/{segment(name)}/{segment(digest)}.tar"
+
+
+def version_record(name: str, digest: str) -> str:
+    return f"versions/{segment(name)}/{segment(digest)}.json"
+
+
+def job(group: str, job_id: str) -> str:
+    """The prefix of everything that belongs to one job."""
+    return f"groups/{segment(group)}/jobs/{segment(job_id)}"
+
+
+def certificate(group: str, job_id: str) -> str:
+    return f"{job(group, job_id)}/certificate.json"
+
+
+def certificate_text(group: str, job_id: str) -> str:
+    return f"{job(group, job_id)}/certificate.txt"
+
+
+def stack(group: str, job_id: str, index: int) -> str:
+    """The prefix of one stack; `index` counts from 0."""
+    return f"{job(group, job_id)}/stacks/{_counted('stack', index):05d}"
+
+
+def stack_manifest(group: str, job_id: str, index: int) -> str:
+    return f"{stack(group, job_id, index)}/manifest.json"
+
+
+def attempt(group: str, job_id: str, index: int, number: int) -> str:
+    """The prefix of one attempt: it writes here and nowhere else."""
+    return f"{stack(group, job_id, index)}/attempts/{_counted('attempt', number)}"
+
+
+def log(prefix: str) -> str:
+    """The prefix of an attempt's log segments."""
+    return f"{checked(prefix)}/log"
+
+
+def log_segment(prefix: str, number: int) -> str:
+    return f"{log(prefix)}/{_counted('log segment', number):08d}.json"
+
+
+def exit_record(prefix: str) -> str:
+    return f"{checked(prefix)}/exit.json"
+
+
+def lease(prefix: str) -> str:
+    return f"{checked(prefix)}/lease.json"
+
+
+def results(prefix: str) -> str:
+    """The prefix of an attempt's results."""
+    return f"{checked(prefix)}/results"
+
+
+def result(prefix: str, path: str) -> str:
+    """One result of an attempt; `path` is relative to the results folder, as the workflow wrote it."""
+    return f"{results(prefix)}/{relative(path)}"
+
+
+def _counted(what: str, number: int) -> int:
+    if number < 0:
+        raise Refused(f"The {what} number {number} is negative; it counts from 0.")
+    return number

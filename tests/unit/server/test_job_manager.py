@@ -1,0 +1,265 @@
+"""The job manager against a simulated cloud: what it does, and that it may be killed at any call it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from neurocaas.environment import Environment, EnvironmentSpec
+from neurocaas.errors import EnvironmentBroken
+from neurocaas.settings import Settings, SiteDocument
+from neurocaas.storage import keys
+from neurocaas.testing import FakeClock, Killed, MemoryStore, Mortal, SimulatedCloud
+
+if TYPE_CHECKING:
+    from neurocaas.server.jobs.job_manager import JobManager
+    from neurocaas.server.jobs.models import Job
+
+ENVIRONMENT = Environment(
+    kind="python", digest="e" * 64, platform="p", mounts=(), variables={}, path=(), size_bytes=0, built_at=""
+)
+
+
+class Environments:
+    """Environments that are there at once, or whose build fails."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.broken = broken
+
+    def find(self, spec: EnvironmentSpec) -> Environment | None:
+        return None if self.broken else ENVIRONMENT
+
+    def build(self, spec: EnvironmentSpec, **_: Any) -> Environment:
+        raise EnvironmentBroken("The lock names a package that does not exist.")
+
+
+class World:
+    """A site with a simulated cloud, whose job managers come and go."""
+
+    def __init__(self, root: Path, analysis: Path, *, price: int = 0, capacity: int = 2) -> None:
+        from neurocaas.blueprint import SourceRepo
+        from neurocaas.server.analyses import Analyses
+
+        self.store = MemoryStore()
+        self.cloud = SimulatedCloud(store=self.store, capacity=capacity, price_per_hour=price)
+        self.clock = FakeClock()
+        self.environments = Environments()
+        self.repo = SourceRepo(root / "site")
+        self.repo.create(analysis.parent, {"name": "test"})
+        self.analyses = Analyses(repo=self.repo, store=self.store, unpacked=root / "versions")
+        self.provider = self.cloud
+        self.settings = Settings(
+            root=root / "site", site=SiteDocument(name="test"), database_url="", store_url="memory://"
+        )
+
+    def submit(self, data: list[str]) -> Job:
+        from neurocaas.server.jobs.submit import Request, submit
+
+        return submit(self, Request(analysis="mean", data=data, group="lab", user="ada"))  # type: ignore[arg-type]
+
+    def manager(self, wrap: Callable[[Any], Any] = lambda part: part) -> JobManager:
+        from neurocaas.server.jobs.followers import Followers
+        from neurocaas.server.jobs.job_manager import JobManager
+        from neurocaas.server.jobs.preparing import Preparation
+
+        store = wrap(self.store)
+        return JobManager(
+            settings=self.settings,
+            store=store,
+            provider=wrap(self.cloud),
+            preparation=Preparation(analyses=self.analyses, environments=self.environments, wake=lambda: None),
+            certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
+            followers=Followers(self.settings),
+            clock=self.clock,
+            remove_work=lambda _: None,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path, analysis: Path, any_database: str) -> World:
+    return World(tmp_path, analysis)
+
+
+def _statuses(job: Job) -> list[str]:
+    return list(job.stacks.order_by("index").values_list("status", flat=True))
+
+
+def test_stacks_run_as_capacity_allows_in_the_order_given(world: World, numbers: Callable[..., list[str]]) -> None:
+    job, manager = world.submit(numbers(3)), world.manager()
+    manager.turn()
+    assert world.cloud.running == [f"{job.id}/0/1", f"{job.id}/1/1"]
+    waiting = job.stacks.get(index=2)
+    assert (waiting.reason, waiting.message) == ("WAITING_FOR_INSTANCE", "All 2 instances are in use.")
+    world.cloud.finish(f"{job.id}/0/1")
+    manager.turn(world.cloud.events())
+    assert world.cloud.running == [f"{job.id}/1/1", f"{job.id}/2/1"]
+
+
+def test_a_job_ends_with_its_certificate_when_all_stacks_have(world: World, numbers: Callable[..., list[str]]) -> None:
+    job, manager = world.submit(numbers(2)), world.manager()
+    manager.turn()
+    for attempt in world.cloud.running:
+        world.cloud.finish(attempt)
+    manager.turn()
+    job.refresh_from_db()
+    assert job.status == "succeeded"
+    assert world.store.head(keys.certificate("lab", job.id)) is not None
+    assert job.ended_at is not None
+
+
+def test_a_workflow_that_fails_is_not_tried_again(world: World, numbers: Callable[..., list[str]]) -> None:
+    job, manager = world.submit(numbers(2)), world.manager()
+    manager.turn()
+    world.cloud.finish(f"{job.id}/0/1", reason="WORKFLOW_FAILED", message="recording-0.npy holds no numbers.")
+    world.cloud.finish(f"{job.id}/1/1")
+    manager.turn()
+    job.refresh_from_db()
+    assert _statuses(job) == ["failed", "succeeded"]
+    assert job.status == "failed"
+    assert job.message.startswith("1 of 2 datasets failed; the first: recording-0.npy holds no numbers.")
+
+
+def test_a_lost_instance_is_tried_again_after_a_while_and_not_for_ever(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job, manager = world.submit(numbers(1)), world.manager()
+    for attempt in (1, 2, 3):
+        manager.turn()
+        assert world.cloud.running == [f"{job.id}/0/{attempt}"]
+        world.cloud.lose(f"{job.id}/0/{attempt}")
+        manager.turn(world.cloud.events())
+        manager.turn()
+        assert world.cloud.running == []
+        world.clock.advance(10)
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("failed", "INSTANCE_LOST")
+
+
+def test_a_silent_runner_is_taken_for_lost_and_its_late_result_changes_nothing(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job, manager = world.submit(numbers(1)), world.manager()
+    manager.turn()
+    late = dict(world.cloud._running[f"{job.id}/0/1"])
+    for _ in range(6):
+        world.clock.advance(40)
+        manager.turn()
+    assert world.cloud.running == [f"{job.id}/0/2"]
+    assert world.store.head(keys.lease(late["prefix"])) is None
+    world.cloud._running[f"{job.id}/0/1"] = late
+    world.cloud.finish(f"{job.id}/0/1")
+    world.cloud.finish(f"{job.id}/0/2")
+    manager.turn()
+    assert job.stacks.get().published_attempt == 2
+
+
+def test_cancelling_stops_what_runs_and_what_waits(world: World, numbers: Callable[..., list[str]]) -> None:
+    from neurocaas.server.jobs.cancel import cancel
+
+    job, manager = world.submit(numbers(4)), world.manager()
+    manager.turn()
+    world.cloud.finish(f"{job.id}/0/1")
+    manager.turn(world.cloud.events())
+    assert cancel(job)
+    manager.turn()
+    manager.turn(world.cloud.events())
+    job.refresh_from_db()
+    assert _statuses(job) == ["succeeded", "cancelled", "cancelled", "cancelled"]
+    assert (job.status, world.cloud.running) == ("cancelled", [])
+    assert not cancel(job)
+
+
+def test_an_environment_that_can_not_be_built_fails_the_job_in_words(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    world.environments.broken = True
+    job, manager = world.submit(numbers(2)), world.manager()
+    manager.turn()
+    manager.preparation._builders.shutdown(wait=True)
+    manager.turn()
+    job.refresh_from_db()
+    assert (job.status, job.reason) == ("failed", "ENVIRONMENT_BROKEN")
+    assert "The lock names a package that does not exist." in job.message
+
+
+def test_a_running_stack_survives_a_new_version_of_its_analysis(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job = world.submit(numbers(1))
+    (world.repo.folder("mean") / "workflow.py").write_text("print('edited')")
+    world.manager().turn()
+    document = world.cloud._running[f"{job.id}/0/1"]
+    assert (Path(document["workflow"]["files"]) / "workflow.py").read_text() == "print(1)\n"
+
+
+def test_money_is_held_charged_and_released(tmp_path: Path, analysis: Path, any_database: str) -> None:
+    from neurocaas.server.jobs import ledger
+    from neurocaas.server.jobs.models import Group
+
+    world = World(tmp_path, analysis, price=6)
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY")
+    job, manager = world.submit([str(path)]), world.manager()
+    group = Group.objects.get()
+    assert ledger.held(job) == 18 * 10**9  # $6 an hour, one hour at most, three attempts at most
+    manager.turn()
+    world.clock.advance(600)
+    world.cloud.finish(f"{job.id}/0/1")
+    manager.turn()
+    assert (ledger.charged(job), ledger.held(job), ledger.committed(group)) == (10**9, 0, 10**9)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(deaths=st.lists(st.integers(1, 25), max_size=12), before=st.booleans(), losses=st.sets(st.integers(0, 4)))
+def test_killed_at_any_call_every_stack_ends_once_and_the_money_adds_up(
+    tmp_path_factory: pytest.TempPathFactory,
+    analysis: Path,
+    any_database: str,
+    deaths: list[int],
+    before: bool,
+    losses: set[int],
+) -> None:
+    from neurocaas.server.jobs import ledger
+    from neurocaas.server.jobs.models import Attempt, Entry, Job
+
+    root = tmp_path_factory.mktemp("world")
+    world = World(root, analysis, price=1)
+    data = [root / f"{index}.npy" for index in range(4)]
+    for path in data:
+        path.write_bytes(b"\x93NUMPY" + path.name.encode())
+    job = world.submit([str(path) for path in data])
+    Job.objects.filter(pk=job.pk).update(max_attempts=99)
+    turns = 0
+    for death in [*deaths, 10**9]:
+        calls = [0]
+        manager = world.manager(lambda part, c=calls, d=death: Mortal(part, c, d, before))
+        try:
+            manager.recover()
+            while Job.objects.get(pk=job.pk).status in {"waiting", "running"}:
+                turns += 1
+                assert turns < 400
+                manager.turn()
+                world.clock.advance(30)
+                for attempt in world.cloud.running:
+                    if turns in losses:
+                        world.cloud.lose(attempt)
+                    else:
+                        world.cloud.finish(attempt)
+        except Killed:
+            continue
+    job.refresh_from_db()
+    assert job.status == "succeeded"
+    assert _statuses(job) == ["succeeded"] * 4
+    assert world.cloud.running == []
+    assert not Attempt.objects.filter(status__in=["launching", "running"]).exists()
+    for stack in job.stacks.all():
+        assert stack.attempts.filter(status="succeeded").count() == 1
+    charges = Entry.objects.filter(job=job, kind="charge").values_list("attempt_id", flat=True)
+    assert len(charges) == len(set(charges))
+    assert ledger.held(job) == 0
+    assert ledger.charged(job) == sum(Attempt.objects.filter(stack__job=job).values_list("cost_nanodollars", flat=True))
