@@ -42,6 +42,20 @@ class Ambiguous(NeurocaasError):
     http_status = 409
 
 
+class Altered(NeurocaasError):
+    """A signed document or its results are not what was signed."""
+
+    exit_code = 4
+    http_status = 422
+
+
+class UnknownKey(NeurocaasError):
+    """A signature by a key that is not trusted here."""
+
+    exit_code = 5
+    http_status = 403
+
+
 class EnvironmentBroken(NeurocaasError):
     """An analysis environment could not be built, or is damaged."""
 

@@ -105,7 +105,7 @@ def test_the_list_is_everything_below_in_the_order_of_keys(store: Store) -> None
     for name in written:
         store.put(name, name.encode())
     assert [entry.key for entry in store.list("")] == sorted(written)
-    below = [entry for entry in store.list("a")]
+    below = list(store.list("a"))
     assert [entry.key for entry in below] == sorted(name for name in written if name.startswith("a/"))
     assert all(entry.size_bytes == len(entry.key.encode()) for entry in below)
     assert list(store.list("a/x!")) == []

@@ -23,6 +23,7 @@ from neurocaas.errors import StorageFailed
 from neurocaas.reasons import Reason
 from neurocaas.runner import staging
 from neurocaas.runner.document import ExitRecord
+from neurocaas.sandbox.watching import descendants
 from neurocaas.storage import keys
 from neurocaas.storage.files import FileStore
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from conftest import Bench
 
 GIB = 1024**3
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def alive(pid: int) -> bool:
@@ -123,6 +125,20 @@ def test_the_workflow_runs_on_its_cores(own_bench: Bench) -> None:
     running = own_bench.start("nproc; grep Cpus_allowed_list /proc/self/status", resources={"cores": [core]})
     assert running.wait() == 0
     assert re.fullmatch(rf"1\nCpus_allowed_list:\t{core}\n", running.log())
+
+
+@pytest.mark.parametrize(("language", "program"), [("bash", "/bin/bash"), ("python", "/usr/bin/python3")])
+def test_the_contract_pages_examples_run(own_bench: Bench, language: str, program: str) -> None:
+    page = (REPOSITORY / "docs" / "reference" / "workflow-contract.md").read_text()
+    example = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)[0]
+    command = {"command": [program, "/workflow/workflow.sh"]}
+    good = own_bench.input("recording", own_bench.file("good.npy", "frames"))
+    running = own_bench.start(example, workflow=command, inputs=[good])
+    assert running.wait() == 0
+    assert running.record().succeeded, running.record().message
+    assert running.segments()[-1]["progress"] == 1.0
+    empty = own_bench.input("recording", own_bench.file("empty.npy"))
+    assert own_bench.perform(example, workflow=command, inputs=[empty]).message == "The recording is empty."
 
 
 # Ends that somebody else decides
@@ -304,9 +320,7 @@ def test_when_nothing_can_be_stored_the_record_stays_in_the_work_folder(
     assert record.succeeded
 
 
-def test_a_fault_of_the_platform_is_a_record_and_a_traceback(
-    own_bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_fault_of_the_platform_is_a_record_and_a_traceback(own_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object) -> None:
         raise RuntimeError("no such luck")
 
@@ -422,9 +436,7 @@ def test_the_nursery_forks_runners_and_tells_their_end(own_bench: Bench) -> None
         reply = warm.request(document)
         assert reply["path"] == str(document)
         assert warm.message() == {"gone": reply["pid"], "status": 0}
-    record = ExitRecord.model_validate_json(
-        own_bench.store.get(keys.exit_record(keys.attempt("lab", "job", 1, 1)))
-    )
+    record = ExitRecord.model_validate_json(own_bench.store.get(keys.exit_record(keys.attempt("lab", "job", 1, 1))))
     assert record.succeeded
     said = json.loads((document.parent / "runner.json").read_text())
     assert (said["pid"], said["start_ticks"]) == (reply["pid"], reply["start_ticks"])
@@ -441,6 +453,22 @@ def test_runners_live_on_when_the_manager_and_the_nursery_are_gone(own_bench: Be
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert ExitRecord.model_validate_json(own_bench.store.get(key)).succeeded
+
+
+def test_the_cage_of_a_killed_runner_is_removed(own_bench: Bench) -> None:
+    document = own_bench.document("sleep 84")
+    own_bench.lease(document)
+    with nursery() as warm:
+        pid = warm.request(document)["pid"]
+        deadline = time.monotonic() + 30
+        while len(descendants(pid)) < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        assert warm.message() == {"gone": pid, "status": -9}
+        while list(Path("/sys/fs/cgroup").glob(f"**/neurocaas/*:{pid}-*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_a_document_that_is_none_ends_its_runner_and_not_the_nursery(own_bench: Bench) -> None:

@@ -26,11 +26,8 @@ def env() -> None:
 def build(analysis: str, as_json: bool) -> None:
     """Build the environment of ANALYSIS (name or name@version) now, rather than at its first run."""
     site = this_site()
-    from neurocaas.server.jobs.preparing import environment_spec
-
     version = site.analyses.resolve(analysis).version
-    folder = site.analyses.folder(version.name, version.digest)
-    built = site.environments.build(environment_spec(version, folder), progress=say)
+    built = site.environments.build(site.analyses.environment(version), progress=say)
     if as_json:
         print_json(built.model_dump(mode="json"))
     else:

@@ -71,7 +71,7 @@ class Attempt:
         except Stopped as stop:
             stopped = stop
         except Exception as cause:  # noqa: BLE001 - the manager must hear of every end
-            traceback.print_exc()
+            self._note_fault()
             reason = Reason.RESULTS_NOT_STORED if isinstance(cause, StorageFailed) else Reason.INTERNAL
             stopped = Stopped(reason, str(cause) or type(cause).__name__)
         return self._end(outputs, stopped)
@@ -84,7 +84,7 @@ class Attempt:
                 os.sched_setaffinity(0, document.resources.cores)
         self._check_environment()
         staging.check_inputs(document.inputs)
-        staging.lay_out(document, self._stage)
+        staging.lay_out(self._stage)
         inputs = staging.mount_inputs(document, self._stage, self._store)
         try:
             with self._prepared() as cage:
@@ -108,7 +108,7 @@ class Attempt:
     def _prepared(self) -> Iterator[Cage]:
         """The cage, the report and all that looks after the workflow."""
         document, stage = self._document, self._stage
-        self._report = Report(stage.job / "report", owner=stage.uid)
+        self._report = Report(stage.report, owner=stage.uid)
         cage = self._make_cage()
         try:
             self._space = SpaceWatch(
@@ -132,9 +132,10 @@ class Attempt:
             self._report.close()
 
     def _make_cage(self) -> Cage:
-        name = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{self._document.attempt}-{self._document.token[:12]}")[-200:]
         try:
-            return choose_cage().create(name, staging.limits(self._document))
+            return choose_cage().create(
+                cage_name(self._document.attempt, self._document.token), staging.limits(self._document)
+            )
         except Unavailable as cause:
             raise Stopped(Reason.SANDBOX_FAILED, cause.message) from cause
 
@@ -178,7 +179,9 @@ class Attempt:
         assert self._report is not None
         assert self._supervision is not None
         last = self._log.last_line()
-        if not ending.set_up:
+        # bubblewrap's own complaints begin with its name; not finding the command to run is the workflow's fault.
+        complained = ending.exit_code == 1 and last.startswith("bwrap: ") and not last.startswith("bwrap: execvp")
+        if complained or not ending.set_up:
             raise Stopped(Reason.SANDBOX_FAILED, f"The sandbox could not be made: {last or 'bubblewrap said nothing'}.")
         if ending.exit_code == 0:
             return
@@ -221,7 +224,7 @@ class Attempt:
         try:
             _insist(lambda: self._store.create(key, record))
         except NeurocaasError:
-            traceback.print_exc()
+            self._note_fault()
             with contextlib.suppress(OSError):
                 (self._document.work / "exit.json").write_bytes(record)
             self._ring("exit")
@@ -258,14 +261,20 @@ class Attempt:
 
     def _clean(self) -> None:
         """Remove what only the workflow needed; a checkpoint that was asked for stays for the next attempt."""
-        stage = self._stage
-        kept = self._document.workflow.checkpoints
-        folders = (stage.job, stage.results, stage.scratch, stage.inputs, *(() if kept else (stage.checkpoint,)))
-        for folder in folders:
-            try:
-                staging.remove_tree(folder)
-            except OSError:
-                traceback.print_exc()
+        try:
+            staging.clean(self._stage, keep_checkpoint=self._document.workflow.checkpoints)
+        except OSError:
+            self._note_fault()
+
+    def _note_fault(self) -> None:
+        """Keep the traceback of the exception being handled, for whoever maintains the platform."""
+        with contextlib.suppress(OSError), (self._document.work / "runner.log").open("a") as log:
+            traceback.print_exc(file=log)
+
+
+def cage_name(attempt: str, token: str) -> str:
+    """The name of an attempt's cage on this machine."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", f"{attempt}-{token[:12]}")[-200:]
 
 
 def _insist(action: Callable[[], object]) -> None:

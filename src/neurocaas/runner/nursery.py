@@ -23,11 +23,12 @@ from typing import NoReturn
 
 from neurocaas.runner.attempt import host, sandbox_record
 from neurocaas.runner.runner import REFUSED, perform, read_document, start_ticks
-from neurocaas.sandbox import choose_cage, seccomp
+from neurocaas.sandbox import bubblewrap, choose_cage, seccomp
 from neurocaas.storage import files  # noqa: F401 - loaded before the first fork
 
 REQUEST_BYTES = 65536
 CRASHED = 70
+DYING_SECONDS = 0.5
 
 
 def main(descriptor: int) -> int:
@@ -43,20 +44,26 @@ def main(descriptor: int) -> int:
     with selectors.DefaultSelector() as selector:
         selector.register(line, selectors.EVENT_READ)
         selector.register(wake, selectors.EVENT_READ)
+        left_cages = False
         while True:
-            for key, _ in selector.select():
+            ready = selector.select(DYING_SECONDS if left_cages else None)
+            if not ready:
+                choose_cage().remove_stale()
+                left_cages = False
+            for key, _ in ready:
                 if key.fd == wake:
                     with contextlib.suppress(BlockingIOError):
                         os.read(wake, 4096)
-                    _tell_ended(line)
+                    left_cages |= _tell_ended(line)
                 elif not _serve(line):
                     return 0
 
 
 def _warm_up() -> None:
     """Do once, before any fork, what every attempt would do again."""
-    choose_cage()
+    choose_cage().remove_stale()
     seccomp.program()
+    bubblewrap.ways_into_usr()
     host()
     sandbox_record(None)
     gc.collect()
@@ -80,15 +87,19 @@ def _serve(line: socket.socket) -> bool:
     return True
 
 
-def _tell_ended(line: socket.socket) -> None:
+def _tell_ended(line: socket.socket) -> bool:
+    """Tell of every runner that has ended. True if one was killed: its cage is left, with what still dies inside."""
+    killed = False
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return killed
         if pid == 0:
-            return
-        _send(line, {"gone": pid, "status": os.waitstatus_to_exitcode(status)})
+            return killed
+        code = os.waitstatus_to_exitcode(status)
+        _send(line, {"gone": pid, "status": code})
+        killed |= code < 0
 
 
 def _send(line: socket.socket, message: dict[str, object]) -> None:

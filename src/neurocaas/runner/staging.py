@@ -32,14 +32,17 @@ GPU_DEVICES = ("nvidiactl", "nvidia-uvm", "nvidia-uvm-tools", "nvidia-modeset")
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """An attempt's folders. `job` is what the workflow sees as /job; the writable ones are mounted over it."""
+    """An attempt's folders below `work`. uid: the workflow's own on this machine, None for that of this process.
+
+    Few, because each new folder on a disk costs more than starting a process; what is small lives in the View.
+    """
 
     work: Path
     uid: int | None
 
     @property
-    def job(self) -> Path:
-        return self.work / "job"
+    def report(self) -> Path:
+        return self.work / "report"
 
     @property
     def results(self) -> Path:
@@ -63,41 +66,30 @@ class Stage:
         return (self.results, self.scratch, self.checkpoint)
 
 
-def lay_out(document: AttemptDocument, stage: Stage) -> None:
-    """Make the folders, the manifest and the config. Only the checkpoint folder may already hold something."""
-    for folder in (stage.job, stage.results, stage.scratch, stage.inputs):
-        remove_tree(folder)
-    (stage.job / "inputs").mkdir(parents=True)
+def lay_out(stage: Stage) -> None:
+    """Make the folders. Only the checkpoint folder may already hold something, from an earlier attempt."""
+    clean(stage, keep_checkpoint=True)
     # Only this user may pass; what is below is mounted before the workflow's uid is taken.
     stage.work.chmod(0o700)
-    stage.inputs.mkdir()
     for folder in stage.writable:
         folder.mkdir(exist_ok=True)
         # bubblewrap enters the scratch folder as a root without capabilities, so it must be passable for others.
         folder.chmod(0o711)
-        (stage.job / folder.name).mkdir()
         if stage.uid is not None:
             os.chown(folder, stage.uid, stage.uid)
-    for given in document.inputs:
-        place = stage.job / "inputs" / keys.segment(given.name) / keys.segment(given.filename)
-        place.parent.mkdir()
-        # A mount needs something to stand on.
-        place.mkdir() if given.form == "folder" else place.touch()
-    manifest = {
-        "inputs": {
-            given.name: {"form": given.form, "path": inside(given), "filename": given.filename}
-            for given in document.inputs
-        }
-    }
-    (stage.job / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False))
-    (stage.job / "config.json").write_text(json.dumps(document.config, ensure_ascii=False))
-    for path in (stage.job, *stage.job.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o444)
+
+
+def clean(stage: Stage, *, keep_checkpoint: bool) -> None:
+    """Remove what only the workflow needed."""
+    stage.report.unlink(missing_ok=True)
+    kept = {stage.checkpoint} if keep_checkpoint else set()
+    for folder in {*stage.writable, stage.inputs} - kept:
+        remove_tree(folder)
 
 
 def inside(given: Input) -> str:
     """Where the workflow finds an input."""
-    return f"/job/inputs/{given.name}/{given.filename}"
+    return f"/job/inputs/{keys.segment(given.name)}/{keys.segment(given.filename)}"
 
 
 def check_inputs(inputs: Iterable[Input]) -> None:
@@ -135,12 +127,14 @@ def _source(given: Input, stage: Stage, store: Store) -> Path:
     # Mounting happens as root, so private *folders above* are no obstacle; but the workflow's uid must be able to
     # open the file itself. Its owner's modes are not ours to change, so a copy that all may read takes its place
     # (sharing blocks with it where the filesystem can).
+    stage.inputs.mkdir(exist_ok=True)
     copy = stage.inputs / given.name
     _copy(source, copy)
     return copy
 
 
 def _fetched(given: Input, key: str, stage: Stage, store: Store) -> Path:
+    stage.inputs.mkdir(exist_ok=True)
     target = stage.inputs / given.name
     try:
         if given.form == "file":
@@ -182,19 +176,30 @@ def _copy(source: Path, target: Path) -> None:
 def view(document: AttemptDocument, stage: Stage, inputs: list[Mount], command: tuple[str, ...]) -> View:
     """What the command sees: the environment, /workflow, /job and nothing else of this machine."""
     mounts = [Mount(source=mount.source, target=mount.target) for mount in document.environment.mounts]
-    mounts += [Mount(source=document.workflow.files, target="/workflow"), Mount(source=stage.job, target="/job")]
+    mounts += [Mount(source=document.workflow.files, target="/workflow"), *inputs]
     mounts += [Mount(source=folder, target=f"/job/{folder.name}", writable=True) for folder in stage.writable]
     # On disk, not in memory: scratch is counted as storage.
-    mounts += [Mount(source=stage.scratch, target="/tmp", writable=True), *inputs]  # noqa: S108 - a path inside
+    mounts += [Mount(source=stage.scratch, target="/tmp", writable=True)]  # noqa: S108 - a path inside
+    mounts += [Mount(source=stage.report, target="/job/report", writable=True)]
     return View(
         command=command,
         mounts=tuple(mounts),
+        files={
+            "/job/manifest.json": json.dumps(manifest(document.inputs), ensure_ascii=False).encode(),
+            "/job/config.json": json.dumps(document.config, ensure_ascii=False).encode(),
+        },
         variables=variables(document),
         cwd="/job/scratch",
         network=document.workflow.network,
         host_uid=stage.uid,
         devices=_gpu_devices() if document.resources.gpus else (),
     )
+
+
+def manifest(inputs: Iterable[Input]) -> dict[str, object]:
+    """The document behind NEUROCAAS_MANIFEST."""
+    named = {given.name: {"form": given.form, "path": inside(given), "filename": given.filename} for given in inputs}
+    return {"inputs": named}
 
 
 def _gpu_devices() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import mmap
 import os
 import selectors
 import signal
@@ -24,6 +25,8 @@ PIPE_BYTES = 1024 * 1024
 FIRST_SEGMENT_SECONDS = 0.1
 FIRST_SAMPLE_SECONDS = 0.25
 LOCAL_QUIET_SECONDS = 1.0
+REMOTE_QUIET_SECONDS = 10.0
+BACK_OFF = 1.25
 STORE_PATIENCE_SECONDS = 60.0
 STORE_RETRY_SECONDS = 2.0
 
@@ -80,7 +83,9 @@ class Supervision:
         self._space = space
         self._lease = lease
         self._cancelling = cancelling
-        self._quiet_seconds = LOCAL_QUIET_SECONDS if local else max(LOCAL_QUIET_SECONDS, document.heartbeat_seconds)
+        self._quiet_seconds = LOCAL_QUIET_SECONDS
+        self._heartbeat_seconds = document.heartbeat_seconds
+        self._local = local
         now = time.monotonic()
         self.deadline = now + document.timeout_seconds
         self._next_heartbeat = now + document.heartbeat_seconds
@@ -88,7 +93,7 @@ class Supervision:
         self._next_sample = now + min(cage.sampling_seconds, FIRST_SAMPLE_SECONDS)
         self._news = False
         self._store_failing_since = 0.0
-        self._buffer = memoryview(bytearray(PIPE_BYTES))
+        self._buffer = memoryview(mmap.mmap(-1, PIPE_BYTES))  # Takes memory only as far as it is ever filled.
         self.usage = Usage()
 
     def follow(self, process: Sandboxed, output: int) -> tuple[Ending, Stopped | None]:
@@ -158,7 +163,7 @@ class Supervision:
     def _segment(self, now: float) -> None:
         """Store a segment. A store that fails is asked again for a minute, with the text kept."""
         self._next_segment = now + self._quiet_seconds
-        self._next_heartbeat = now + self._document.heartbeat_seconds
+        self._next_heartbeat = now + self._heartbeat_seconds
         try:
             self._log.flush()
         except StorageFailed as cause:
@@ -169,6 +174,10 @@ class Supervision:
         else:
             self._news = False
             self._store_failing_since = 0.0
+            if not self._local:
+                # Each segment is a request that costs money: the longer it runs, the less often.
+                self._quiet_seconds = min(REMOTE_QUIET_SECONDS, self._quiet_seconds * BACK_OFF)
+                self._heartbeat_seconds = max(self._heartbeat_seconds, self._quiet_seconds)
 
     def _move_output(self, output: int) -> bool:
         """Take one pipe full; False at the end of the output."""

@@ -77,6 +77,8 @@ def arguments(
     for target in view.temporary:
         words += [*_size(view.temporary_bytes), "--perms", "1777", "--tmpfs", target]
     words += _parents(view)
+    for target, content in view.files.items():
+        words += ["--perms", "0444", "--file", str(descriptor(content)), target]
     for mount in view.mounts:
         words += ["--bind" if mount.writable else "--ro-bind", str(mount.source), mount.target]
     # The root of the view is memory too; read-only, nothing can grow there and the generated /etc stays as it is.
@@ -89,8 +91,8 @@ def arguments(
 def _check(view: View, identity: Identity) -> None:
     if identity is Identity.HOST_UID and not view.host_uid:
         raise Refused("The platform runs as root, so a sandboxed command needs a host uid of its own, other than 0.")
-    for target in (view.cwd, *view.temporary, *(mount.target for mount in view.mounts)):
-        if not target.startswith("/") or ".." in target.split("/") or os.path.normpath(target) == "/" != view.cwd:
+    for target in (*view.temporary, *view.files, *(mount.target for mount in view.mounts)):
+        if not target.startswith("/") or ".." in target.split("/") or not target.strip("/."):
             raise Refused(f"A path inside the sandbox is absolute, below / and without '..'; {target!r} is not.")
 
 
@@ -115,13 +117,7 @@ def _privileges(identity: Identity) -> Iterator[str]:
 
 def _system(view: View, identity: Identity, descriptor: Descriptor) -> Iterator[str]:
     """/usr, the names that lead into it, and as little of /etc as programs need."""
-    yield from ("--ro-bind", "/usr", "/usr", "--proc", "/proc")
-    for name in BINARIES:
-        folder = Path("/", name)
-        if folder.is_symlink():
-            yield from ("--symlink", str(folder.readlink()).lstrip("/"), str(folder))
-        elif folder.is_dir():
-            yield from ("--ro-bind", str(folder), str(folder))
+    yield from ("--ro-bind", "/usr", "/usr", "--proc", "/proc", *ways_into_usr())
     yield from ("--perms", "0755", "--dir", "/etc", "--perms", "0755", "--dir", "/etc/ssl")
     for name in (*SETTINGS, *(NETWORK_SETTINGS if view.network else ())):
         yield from ("--ro-bind-try", f"/etc/{name}", f"/etc/{name}")
@@ -129,17 +125,32 @@ def _system(view: View, identity: Identity, descriptor: Descriptor) -> Iterator[
         yield from ("--perms", "0444", "--file", str(descriptor(content.encode())), f"/etc/{name}")
 
 
+@functools.cache
+def ways_into_usr() -> tuple[str, ...]:
+    """/bin, /lib and their like: links on most systems, folders of their own on some."""
+    words: list[str] = []
+    for folder in (Path("/", name) for name in BINARIES):
+        if folder.is_symlink():
+            words += ["--symlink", str(folder.readlink()).lstrip("/"), str(folder)]
+        elif folder.is_dir():
+            words += ["--ro-bind", str(folder), str(folder)]
+    return tuple(words)
+
+
 def _parents(view: View) -> Iterator[str]:
-    """The folders above the mounts, readable: bubblewrap would make them for itself alone."""
-    made: set[str] = set()
-    covered: list[Path] = []
-    for target in (Path(mount.target) for mount in view.mounts):
-        if not any(above in target.parents for above in covered):
-            for folder in [*target.parents][-2::-1]:
-                if str(folder) not in made and str(folder) != "/usr":
-                    made.add(str(folder))
-                    yield from ("--perms", "0755", "--dir", str(folder))
-        covered.append(target)
+    """The folders above the mounts and files, readable: bubblewrap would make them for itself alone."""
+    made = {"/usr", "/etc", "/dev", "/proc"}
+    covered: list[str] = []
+    for target in (*view.files, *(mount.target for mount in view.mounts)):
+        if not any(target.startswith(above) for above in covered):
+            parts = target.split("/")
+            for end in range(2, len(parts)):
+                folder = "/".join(parts[:end])
+                if folder not in made:
+                    made.add(folder)
+                    yield from ("--perms", "0755", "--dir", folder)
+        if target not in view.files:
+            covered.append(f"{target}/")
 
 
 def _accounts(view: View, identity: Identity) -> dict[str, str]:

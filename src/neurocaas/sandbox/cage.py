@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,6 +81,6 @@ class CageKind(Protocol):
         """One sentence for `neurocaas doctor` and the certificate."""
         ...
 
-    def remove_stale(self, living: Collection[str]) -> int:
-        """Remove cages that hold nothing and are not named in `living`; how many went."""
+    def remove_stale(self) -> int:
+        """Remove the empty cages of processes that were killed before they could; how many went."""
         ...

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from neurocaas.sandbox.view import Limits
 ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("memory", "pids", "cpuacct")
 SLICE = "neurocaas"
-YOUNG_SECONDS = 60.0
 
 
 def read(folder: str, name: str) -> str:
@@ -73,14 +71,31 @@ def remove_folder(folder: str, *, patience_seconds: float = 2.0) -> None:
             pause = min(0.05, pause * 2)
 
 
-def remove_empty(parent: Path, living: Collection[str]) -> int:
-    """Remove the cgroups below `parent` that hold nothing, unless named in `living` or made a moment ago."""
+def owned(name: str) -> str:
+    """The folder's name for a cage of this process, so that anyone can see later whether its owner still runs."""
+    return f"{name}:{os.getpid()}-{_start_ticks(os.getpid())}"
+
+
+def _runs(owner: str) -> bool:
+    pid, _, ticks = owner.partition("-")
+    return number(ticks) > 0 and _start_ticks(number(pid)) == number(ticks)
+
+
+def _start_ticks(pid: int) -> int:
+    """proc(5): field 22, when the process started; 0 if there is none."""
+    fields = read(f"/proc/{pid}", "stat").rpartition(")")[2].split()
+    return int(fields[19]) if fields else 0
+
+
+def remove_orphans(parent: Path) -> int:
+    """Remove the cgroups below `parent` that hold nothing and whose owner is gone; how many went."""
     removed = 0
     if not parent.is_dir():
         return 0
     for folder in parent.iterdir():
+        _, _, owner = folder.name.rpartition(":")
         with contextlib.suppress(OSError):
-            if folder.is_dir() and folder.name not in living and time.time() - folder.stat().st_mtime > YOUNG_SECONDS:
+            if folder.is_dir() and not _runs(owner):
                 folder.rmdir()  # The kernel refuses while a process is inside.
                 removed += 1
     return removed
@@ -102,7 +117,7 @@ class CgroupV1:
         return True
 
     def create(self, name: str, limits: Limits) -> CageV1:
-        folders = {controller: f"{self.root}/{controller}/{SLICE}/{name}" for controller in CONTROLLERS}
+        folders = {controller: f"{self.root}/{controller}/{SLICE}/{owned(name)}" for controller in CONTROLLERS}
         try:
             for folder in folders.values():
                 _make(folder)
@@ -119,8 +134,8 @@ class CgroupV1:
     def describe(self) -> str:
         return "cgroup v1 limits memory and processes in the kernel; storage is limited per file and watched."
 
-    def remove_stale(self, living: Collection[str]) -> int:
-        return max(remove_empty(self.root / controller / SLICE, living) for controller in CONTROLLERS)
+    def remove_stale(self) -> int:
+        return max(remove_orphans(self.root / controller / SLICE) for controller in CONTROLLERS)
 
 
 def _make(folder: str) -> None:
@@ -128,11 +143,6 @@ def _make(folder: str) -> None:
         Path(folder).mkdir()
     except FileNotFoundError:
         Path(folder).parent.mkdir(exist_ok=True)
-        Path(folder).mkdir()
-    except FileExistsError:
-        # A runner was killed here before: nothing of it may count for, or live beside, this one.
-        _kill_all(folder)
-        remove_folder(folder)
         Path(folder).mkdir()
 
 

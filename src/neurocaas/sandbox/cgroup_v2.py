@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurocaas.errors import Unavailable
 from neurocaas.sandbox.cage import Usage
-from neurocaas.sandbox.cgroup_v1 import ROOT, SLICE, counter, number, read, remove_empty, remove_folder, write
+from neurocaas.sandbox.cgroup_v1 import ROOT, SLICE, counter, number, owned, read, remove_folder, remove_orphans, write
 from neurocaas.sandbox.view import Limits
 
 NEEDED = ("memory", "pids")
@@ -42,10 +41,7 @@ class CgroupV2:
 
     def create(self, name: str, limits: Limits) -> CageV2:
         try:
-            folder = self._slice() / name
-            if folder.is_dir():
-                # A runner was killed here before: nothing of it may count for, or live beside, this one.
-                CageV2(folder=str(folder)).remove()
+            folder = self._slice() / owned(name)
             folder.mkdir()
             apply(str(folder), limits)
         except OSError as cause:
@@ -77,9 +73,9 @@ class CgroupV2:
     def describe(self) -> str:
         return "cgroup v2 limits memory and processes in the kernel; storage is limited per file and watched."
 
-    def remove_stale(self, living: Collection[str]) -> int:
+    def remove_stale(self) -> int:
         with contextlib.suppress(OSError):
-            return remove_empty(self._slice(), living)
+            return remove_orphans(self._slice())
         return 0
 
 

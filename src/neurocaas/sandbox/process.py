@@ -20,6 +20,8 @@ from neurocaas.sandbox.cage import Cage
 from neurocaas.sandbox.view import Limits, View
 
 PR_SET_PDEATHSIG = 1
+LAST_SIGNAL = 64
+MOST_DESCRIPTORS = 2**31 - 1
 FOR_SYSTEMD = ("PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -80,7 +82,8 @@ class Sandboxed:
             # Only the kernel (out of memory) or somebody outside kills bubblewrap itself; leave nobody behind.
             self._cage.kill()
         number = given if given is not None else code
-        signalled = -number if number < 0 else number - 128 if number > 128 else None
+        # bubblewrap says 128 + signal, as shells do. There are 64 signals, so 255 is an exit code again.
+        signalled = -number if number < 0 else number - 128 if 128 < number <= 128 + LAST_SIGNAL else None
         return Ending(
             exit_code=number if signalled is None else None,
             signal=signalled,
@@ -191,6 +194,12 @@ def _become(
         copies = [fcntl.fcntl(stream, fcntl.F_DUPFD_CLOEXEC, 3) for stream in streams]
         for number, copy in enumerate(copies):
             os.dup2(copy, number)
+        # Whoever started the platform may have left files open that are inherited.
+        first = 3
+        for number in sorted(passed):
+            os.closerange(first, number)
+            first = number + 1
+        os.closerange(first, MOST_DESCRIPTORS)
         for number in passed:
             os.set_inheritable(number, True)
             os.set_blocking(number, True)

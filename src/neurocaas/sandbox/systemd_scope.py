@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from neurocaas.sandbox.cage import Usage
@@ -53,8 +52,8 @@ class SystemdScope:
             "A systemd user scope limits memory and processes in the kernel; storage is limited per file and watched."
         )
 
-    def remove_stale(self, living: Collection[str]) -> int:  # noqa: ARG002 - systemd removes empty scopes by itself
-        return 0
+    def remove_stale(self) -> int:
+        return 0  # systemd removes empty scopes by itself.
 
 
 @dataclass(kw_only=True)

@@ -22,6 +22,7 @@ class Mount:
 class View:
     """All that a sandboxed command sees and may touch. What is not listed here does not exist for it.
 
+    files: small read-only files that exist only inside, by their absolute path.
     host_uid: the uid (and gid) it has on this machine when the platform is started by root; never 0. An ordinary
     user's platform leaves it out and the command keeps that user's uid, inside a user namespace.
     temporary: folders inside that live in memory, `temporary_bytes` each, and vanish with the command.
@@ -30,6 +31,7 @@ class View:
 
     command: tuple[str, ...]
     mounts: tuple[Mount, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     cwd: str = "/"
     network: bool = False

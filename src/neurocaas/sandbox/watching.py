@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,8 +40,8 @@ class Watching:
             "but memory and storage are watched, which is slower to stop a workflow that goes over."
         )
 
-    def remove_stale(self, living: Collection[str]) -> int:  # noqa: ARG002 - nothing outlives the command
-        return 0
+    def remove_stale(self) -> int:
+        return 0  # Nothing outlives the command.
 
 
 @dataclass(kw_only=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurocaas.blueprint import SourceRepo, Version, read_version
 from neurocaas.blueprint.source_repo import read_commit
@@ -15,6 +17,9 @@ from neurocaas.blueprint.version import SHORT, pack, unpack
 from neurocaas.documents import canonical, nearest
 from neurocaas.errors import Ambiguous, NotFound, Refused
 from neurocaas.storage import Store, keys
+
+if TYPE_CHECKING:
+    from neurocaas.environment import EnvironmentSpec
 
 DEV = "dev"
 SPEC = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:@(?P<version>[A-Za-z0-9]+))?$")
@@ -70,11 +75,30 @@ class Analyses:
             shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
-    def archive(self, version: Version, folder: Path) -> None:
-        """Keep the version in the store. Quiet if it is there."""
+    def environment(self, version: Version) -> EnvironmentSpec:
+        """The environment that the version asks for; an imported one with the very interpreter that came with it."""
+        from neurocaas.environment import EnvironmentSpec  # slow to import, and not needed to submit
+
+        declared = version.blueprint.environment
+        record = json.loads(self._store.get(keys.version_record(version.name, version.digest)))
+        return EnvironmentSpec.from_folder(
+            self.folder(version.name, version.digest),
+            lock=declared.lock,
+            python=declared.python,
+            kind=declared.kind,
+            interpreter=record["interpreter"],
+        )
+
+    def archive(self, version: Version, folder: Path, *, interpreter: str = "") -> None:
+        """Keep the version in the store, with the digest of the interpreter it came with. Quiet if it is there."""
         if self._store.head(keys.version_record(version.name, version.digest)) is None:
             self._store.put(keys.version_archive(version.name, version.digest), pack(folder, version))
-            record = {"name": version.name, "digest": version.digest, "execution_digest": version.execution_digest}
+            record = {
+                "name": version.name,
+                "digest": version.digest,
+                "execution_digest": version.execution_digest,
+                "interpreter": interpreter,
+            }
             self._store.put(keys.version_record(version.name, version.digest), canonical(record))
 
     def archived(self, name: str) -> Iterator[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from neurocaas import sandbox
 from neurocaas.errors import NeurocaasError, Refused
-from neurocaas.server.jobs.preparing import environment_spec
 from neurocaas.server.site import Site
 
 GENERATOR_SECONDS = 600
@@ -39,7 +38,7 @@ def write_sample(site: Site, spec: str, folder: Path, progress: Callable[[str], 
             for file in sorted(files.glob(name)):
                 shutil.copyfile(file, made / file.name)
         if sample.generator:
-            environment = site.environments.build(environment_spec(version, files), progress=progress)
+            environment = site.environments.build(site.analyses.environment(version), progress=progress)
             view = sandbox.View(
                 command=("python", f"/workflow/{sample.generator}", "/data"),
                 mounts=(

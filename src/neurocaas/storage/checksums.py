@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from neurocaas.errors import NotFound, Refused, StorageFailed
 from neurocaas.storage.copying import open_regular
+from neurocaas.storage.faults import why
 
 T = TypeVar("T")
 
@@ -137,8 +138,7 @@ def _reading(path: Path, action: Callable[[], T]) -> T:
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename or path} does not exist.") from error
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise StorageFailed(f"Could not read {error.filename or path}: {why}.") from error
+        raise StorageFailed(f"Could not read {error.filename or path}: {why(error)}.") from error
 
 
 def _seen(status: os.stat_result) -> str:

@@ -3,8 +3,8 @@
 An object is first written to a hidden folder of the same filesystem, then renamed (or linked, for `create`) to its
 name. So a process killed at any moment leaves the old object or the new one, never a part; what it left in the
 hidden folder is swept a day later. Nothing is synced to the disk: after a *power loss* the last seconds' objects may
-be gone or empty, as with any program that does not wait for the disk. A job then runs those stacks again, and the
-digests in manifests and certificates tell. Waiting would cost each log segment about a disk's rotation.
+be gone or empty, as with any program that does not wait for the disk; the digests in manifests and certificates show
+it. Waiting would cost every log segment milliseconds.
 
 There are no locks, threads or open files in this class, so it may be used on both sides of a fork.
 """
@@ -23,6 +23,7 @@ from pathlib import Path
 from neurocaas.errors import NotFound, Refused, StorageFailed
 from neurocaas.storage import keys
 from neurocaas.storage.copying import FILE_MODE, appearing, closing, copy_contents, new_file, open_regular, write_all
+from neurocaas.storage.faults import why
 from neurocaas.storage.store import Entry
 
 _LEFTOVER_SECONDS = 24 * 3600
@@ -30,29 +31,14 @@ _LEFTOVER_SECONDS = 24 * 3600
 _FOLDER_MODE = 0o755
 _ROOT_MODE = 0o700
 
-_WHY = {
-    errno.ENOSPC: "the disk is full; make room there",
-    errno.EDQUOT: "the disk quota is used up; make room there",
-    errno.EFBIG: "the file would be larger than this process may write (see `ulimit -f`)",
-    errno.EACCES: "permission is missing; give this user access to the store's folder",
-    errno.EPERM: "the system does not permit it; give this user access to the store's folder",
-    errno.EROFS: "the disk is mounted read-only; mount it writable or choose another store",
-    errno.ENOTDIR: "a part of the key is an object itself",
-    errno.EISDIR: "there are objects below this key",
-    errno.EEXIST: "a part of the key is an object itself",
-    errno.EIO: "the disk reports an error; check it",
-    errno.ESTALE: "the network disk has gone away; check that it is mounted",
-}
-
 
 @contextlib.contextmanager
-def told(action: str, store: str) -> Iterator[None]:
+def _told(action: str, store: str) -> Iterator[None]:
     """Turns the system's errors into sentences."""
     try:
         yield
     except OSError as error:
-        why = _WHY.get(error.errno or 0) or (error.strerror or str(error)).lower()
-        raise StorageFailed(f"Could not {action} in the store {store}: {why}.") from error
+        raise StorageFailed(f"Could not {action} in the store {store}: {why(error)}.") from error
 
 
 class FileStore:
@@ -62,24 +48,21 @@ class FileStore:
         if not root.is_absolute():
             raise Refused(f"The store's folder {str(root)!r} is relative; give its absolute path.")
         self.root = root
+        self.url = root.as_uri()
         self._incoming = root / keys.INCOMING
-
-    @property
-    def url(self) -> str:
-        return self.root.as_uri()
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.root)!r})"
 
     def put(self, key: str, data: bytes) -> None:
         target = self._path(key)
-        with told(f"write {key}", self.url), self._temporary() as (descriptor, temporary):
+        with _told(f"write {key}", self.url), self._temporary() as (descriptor, temporary):
             write_all(descriptor, data)
             self._place(target, lambda: temporary.replace(target))
 
     def create(self, key: str, data: bytes) -> bool:
         target = self._path(key)
-        with told(f"create {key}", self.url):
+        with _told(f"create {key}", self.url):
             if os.path.lexists(target):
                 return False
             with self._temporary() as (descriptor, temporary):
@@ -92,7 +75,7 @@ class FileStore:
 
     def head(self, key: str) -> Entry | None:
         target = self._path(key)
-        with told(f"look at {key}", self.url):
+        with _told(f"look at {key}", self.url):
             try:
                 status = target.lstat()
             except (FileNotFoundError, NotADirectoryError):
@@ -106,14 +89,14 @@ class FileStore:
     def delete(self, key: str) -> None:
         target = self._path(key)
         with (
-            told(f"delete {key}", self.url),
+            _told(f"delete {key}", self.url),
             contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError),
         ):
             target.unlink()
 
     def delete_below(self, prefix: str) -> None:
         folder = self._path(prefix)
-        with told(f"delete {prefix}", self.url):
+        with _told(f"delete {prefix}", self.url):
             if not folder.is_dir():
                 return
             # Renamed first, so that all of it disappears at once, even if this process is killed on the way.
@@ -125,7 +108,7 @@ class FileStore:
 
     def put_file(self, path: Path, key: str, *, move: bool = False) -> None:
         target = self._path(key)
-        with told(f"store {path} as {key}", self.url):
+        with _told(f"store {path} as {key}", self.url):
             try:
                 source = open_regular(path, follow=False)
             except FileNotFoundError as error:
@@ -164,7 +147,7 @@ class FileStore:
         return self.root / keys.checked(key)
 
     def _walk(self, folder: Path, prefix: str) -> Iterator[Entry]:
-        with told(f"list {prefix or 'everything'}", self.url):
+        with _told(f"list {prefix or 'everything'}", self.url):
             try:
                 with os.scandir(folder) as scan:
                     # A folder sorts as its objects do: with the slash that follows its name.
@@ -182,7 +165,7 @@ class FileStore:
     @contextlib.contextmanager
     def _reading(self, key: str, action: str = "") -> Iterator[int]:
         target = self._path(key)
-        with told(action or f"read {key}", self.url):
+        with _told(action or f"read {key}", self.url):
             try:
                 descriptor = open_regular(target, follow=False)
             except (FileNotFoundError, NotADirectoryError, Refused) as error:

@@ -1,7 +1,7 @@
 """A store in an S3 bucket, or in anything that speaks S3, over obstore.
 
 Endpoint, region, credentials and addressing come from the AWS_* variables (`AWS_ENDPOINT_URL`, `AWS_REGION`,
-`AWS_ACCESS_KEY_ID`, `AWS_VIRTUAL_HOSTED_STYLE_REQUEST`, …). An `http://` endpoint needs `AWS_ALLOW_HTTP=true`.
+`AWS_ACCESS_KEY_ID`, `AWS_VIRTUAL_HOSTED_STYLE_REQUEST`, …). An endpoint that says `http://` is taken at its word.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from obstore.store import S3Store as Bucket
 from neurocaas.errors import NotFound, Refused, StorageFailed
 from neurocaas.storage import keys
 from neurocaas.storage.copying import appearing, open_regular, write_all
+from neurocaas.storage.faults import why
 from neurocaas.storage.store import Entry
 
 _PART_BYTES = 16 << 20
@@ -95,7 +96,7 @@ class S3Store:
         except FileNotFoundError as error:
             raise NotFound(f"{path} can't be stored: it does not exist.") from error
         except OSError as error:
-            raise StorageFailed(f"{path} can't be read: {(error.strerror or str(error)).lower()}.") from error
+            raise StorageFailed(f"{path} can't be read: {why(error)}.") from error
         with self._told(f"store {path} as {key}"), os.fdopen(descriptor, "rb") as file:
             size_bytes = os.fstat(descriptor).st_size
             part_bytes = max(_PART_BYTES, -(-size_bytes // _PARTS))
@@ -148,7 +149,7 @@ class S3Store:
         if self._bucket is None:
             self._bucket = Bucket(
                 self._bucket_name,
-                client_options={"timeout": _REQUEST_TIMEOUT},
+                client_options={"timeout": _REQUEST_TIMEOUT, "allow_http": _http_is_meant()},
                 retry_config={"max_retries": self._retries, "retry_timeout": timedelta(minutes=1)},
             )
             self._process_id = process_id
@@ -181,5 +182,12 @@ class S3Store:
             return "the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY do not permit it"
         if "error sending request" in text:
             return "the server does not answer; check AWS_ENDPOINT_URL and the network"
+        if isinstance(error, OSError) and error.errno:
+            return why(error)
         # The first line is for people; what follows it is the library's own account.
         return text.split("\n", 1)[0][:300].rstrip(".")
+
+
+def _http_is_meant() -> bool:
+    endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
+    return any(endpoint.startswith("http://") for endpoint in endpoints)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +121,25 @@ def test_folders_pipes_and_patterns_that_do_not_fit_are_refused(blueprint: Bluep
     assert "is a folder without a file of kind .npy, .csv, .mp4 in it." in _refusal(blueprint, str(tmp_path / "hollow"))
     assert "the pattern fits no file" in _refusal(blueprint, str(tmp_path / "*.nothing"))
     assert "data: found none" in _refusal(blueprint)
+
+
+def test_an_unreadable_file_is_refused(blueprint: Blueprint) -> None:
+    """As an ordinary user, whom root becomes for a moment: root may read everything."""
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-test-"))
+    folder.chmod(0o755)
+    secret = folder / "secret.npy"
+    secret.write_bytes(b"\x93NUMPY")
+    secret.chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        message = _refusal(blueprint, str(secret))
+    finally:
+        if is_root:
+            os.setresuid(0, 0, 0)
+        shutil.rmtree(folder)
+    assert "secret.npy can't be read: permission denied; let the user who runs this read it (chmod u+r)." in message
 
 
 def test_inputs_by_name_are_checked_too(blueprint: Blueprint, numbers: Callable[..., list[str]]) -> None:

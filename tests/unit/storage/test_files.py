@@ -119,7 +119,8 @@ for write in (lambda: store.put("kept", bytes(3 << 20)), lambda: store.create("n
         write()
     except StorageFailed as error:
         print(error)
-print([entry.key for entry in store.list("")], store.get("kept"), big.exists(), list((store.root / ".incoming").iterdir()))
+left = list((store.root / ".incoming").iterdir())
+print([entry.key for entry in store.list("")], store.get("kept"), big.exists(), left)
 """
 
 
@@ -160,8 +161,8 @@ from neurocaas.storage.files import FileStore
 store = FileStore(Path(sys.argv[1]))
 if os.geteuid() == 0:
     os.setresuid(65534, 65534, 65534)
-for use in (lambda: store.put("a", b""), lambda: store.get("kept"), lambda: list(store.list("")), lambda: store.head("kept"),
-            lambda: store.delete("kept")):
+for use in (lambda: store.put("a", b""), lambda: store.get("kept"), lambda: list(store.list("")),
+            lambda: store.head("kept"), lambda: store.delete("kept")):
     try:
         use()
         print("allowed")

@@ -68,15 +68,18 @@ def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
         "status": stack.status,
         "reason": stack.reason,
         "message": stack.message,
-        "inputs": [
-            {key: one[key] for key in ("name", "filename", "sha256", "size_bytes", "form")} for one in stack.inputs
-        ],
+        "inputs": [_input(one) for one in stack.inputs],
         "config": stack.config,
         "seed": stack.seed,
         "attempts": [_attempt(one, stack) for one in attempts],
         "outputs": exit_record.get("outputs", []),
         "cost_dollars": str(ledger.dollars(sum(one.cost_nanodollars for one in attempts))),
     }
+
+
+def _input(one: dict[str, Any]) -> dict[str, Any]:
+    facts = {key: one[key] for key in ("name", "filename", "sha256", "size_bytes")}
+    return facts | {"form": "folder" if one["form"] == "folder" else "file"}
 
 
 def _attempt(attempt: Attempt, stack: Stack) -> dict[str, Any]:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Protocol
 
-from neurocaas.blueprint import Version, read_version
+from neurocaas.blueprint import read_version
 from neurocaas.environment import Environment, EnvironmentSpec
 from neurocaas.server.analyses import Analyses
 from neurocaas.server.jobs.launching import Prepared
-
-
-def environment_spec(version: Version, folder: Path) -> EnvironmentSpec:
-    """What the version's blueprint asks for, with its lock read from the version's folder."""
-    declared = version.blueprint.environment
-    return EnvironmentSpec.from_folder(folder, lock=declared.lock, python=declared.python, kind=declared.kind)
 
 
 class Environments(Protocol):
@@ -67,7 +60,7 @@ class Preparation:
     def _begin(self, name: str, digest: str) -> Future[Prepared]:
         folder = self._analyses.folder(name, digest)
         version = read_version(folder, name)
-        spec = environment_spec(version, folder)
+        spec = self._analyses.environment(version)
         if environment := self._environments.find(spec):
             ready: Future[Prepared] = Future()
             ready.set_result(Prepared(version=version, folder=folder, environment=environment))

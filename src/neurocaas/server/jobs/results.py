@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,13 @@ def check_out(out: Path) -> None:
     there = next(one for one in (out.absolute(), *out.absolute().parents) if os.path.lexists(one))
     if not there.is_dir():
         raise Refused(f"--out {out}: {there} is not a folder; a folder of your own is right.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise Refused(f"--out {out} can't be written: {there} is read-only for you; a folder of your own is right.")
+    try:
+        # Permission bits do not tell of read-only or special file systems, so it is tried.
+        tempfile.TemporaryDirectory(prefix=".neurocaas-", dir=there).cleanup()
+    except OSError as cause:
+        raise Refused(
+            f"--out {out}: {there} can't be written: {cause.strerror}; a folder of your own is right."
+        ) from cause
     if out.is_dir() and any(out.iterdir()) and not (out / CERTIFICATE).is_file():
         raise Refused(f"--out {out} holds other files; a new or empty folder, or one of earlier results, is right.")
 
@@ -60,6 +66,8 @@ def fetch(store: Store, job: Job, out: Path) -> Fetched:
                 store.get_file(key, out / name)
     except OSError as cause:
         raise StorageFailed(f"The results can't be written to {out}: {cause.strerror}.") from cause
+    except StorageFailed as cause:
+        raise StorageFailed(f"The results can't be brought to {out}: {cause.message}") from cause
     figures = tuple(one for one in files if one.suffix in {".png", ".svg", ".pdf"})
     return Fetched(out=out, files=len(files), figures=figures)
 

@@ -1,0 +1,53 @@
+"""Fixtures that make sites."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from support.sites import TestSite, make_site
+
+
+@pytest.fixture(scope="session")
+def shared_environments() -> Iterator[Path]:
+    """One environment store for all sites of this test process: the interpreter is copied once, not for every test."""
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-environments-"))
+    folder.chmod(0o755)
+    yield folder
+    subprocess.run(["chmod", "-R", "u+w", folder], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def site(request: pytest.FixtureRequest, shared_environments: Path) -> Iterator[TestSite]:
+    """A site of this test's own: on SQLite, and again on PostgreSQL."""
+    variables = {}
+    if request.param == "postgresql":
+        server: str = request.getfixturevalue("postgresql_server")
+        name = f"site_{uuid.uuid4().hex}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{name}"')
+        variables["NEUROCAAS_DATABASE_URL"] = f"{server}/{name}"
+    yield from _site(shared_environments, variables)
+
+
+@pytest.fixture
+def local_site(shared_environments: Path) -> Iterator[TestSite]:
+    """A site of this test's own, for what does not depend on the database."""
+    yield from _site(shared_environments, {})
+
+
+def _site(environments: Path, variables: dict[str, str]) -> Iterator[TestSite]:
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-site-"))
+    folder.chmod(0o755)
+    site = make_site(folder, environments, **variables)
+    yield site
+    site.end()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,156 @@
+"""A site for tests: made by the real command, with small analyses in bash, its environments shared by all tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PATIENCE_SECONDS = 90.0
+NEUROCAAS = Path(sys.executable).with_name("neurocaas")
+
+
+@dataclass
+class Answer:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class TestSite:
+    """The command line, bound to one site."""
+
+    __test__ = False
+
+    root: Path
+    folder: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, *arguments: str | Path, expect: int | None = 0, cwd: Path | None = None) -> Answer:
+        command = [str(NEUROCAAS), "--site", str(self.root), *map(str, arguments)]
+        environment = os.environ | self.variables
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, cwd=cwd or self.folder, timeout=300
+        )
+        answer = Answer(code=done.returncode, out=done.stdout, err=done.stderr)
+        assert "Traceback" not in answer.out + answer.err, answer.err
+        if expect is not None:
+            assert answer.code == expect, f"{command} ended with {answer.code}: {answer.out}{answer.err}"
+        return answer
+
+    def analysis(self, name: str, script: str, *, commit: bool = True, **changes: Any) -> None:
+        """Declare an analysis whose workflow is a bash script."""
+        folder = self.root / "analyses" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        blueprint = {
+            "name": name,
+            "title": name,
+            "summary": "An analysis for tests.",
+            "environment": {"kind": "python", "python": "3.11", "lock": "requirements.lock"},
+            "workflow": {"command": ["bash", "/workflow/workflow.sh"], "files": ["workflow.sh"]},
+            "inputs": {"data": {"title": "Data", "kinds": [".txt"]}},
+            "parameters": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "size": {"type": "integer", "default": 3, "minimum": 1, "maximum": 9, "description": "A number."}
+                },
+            },
+            "hardware": {"vcpus": 1, "memory_gib": "0.25", "storage_gib": "0.1"},
+            "limits": {"timeout_minutes": 5, "attempts": 9},
+        }
+        (folder / "blueprint.json").write_text(json.dumps(blueprint | changes, indent=1))
+        (folder / "requirements.lock").write_text("")
+        (folder / "workflow.sh").write_text(script)
+        if commit:
+            self.git("add", "--all")
+            self.git("commit", "--quiet", "--message", f"Declare {name}")
+
+    def git(self, *arguments: str) -> str:
+        identity = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "safe.directory=*")
+        command = ["git", *identity, "-C", str(self.root), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def data(self, count: int = 1, folder: str = "data") -> list[Path]:
+        paths = [self.folder / folder / f"d{index:03d}.txt" for index in range(count)]
+        for index, path in enumerate(paths):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"dataset {index}\n")
+        return paths
+
+    def manager_pid(self) -> int | None:
+        pid: int | None = self("manager", "status", "--json").json["pid"]
+        return pid
+
+    def processes(self) -> dict[int, str]:
+        """All processes of this site: its manager, the runners' parent, runners, and what runs in sandboxes."""
+        mark = str(self.root).encode()
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                try:
+                    words = (entry / "cmdline").read_bytes()
+                    descriptors = [os.readlink(one) for one in (entry / "fd").iterdir()]
+                except OSError:
+                    continue
+                if mark in words or any(str(self.root / ".neurocaas") in one for one in descriptors):
+                    found[int(entry.name)] = words.replace(b"\0", b" ").decode(errors="replace")
+        return found
+
+    def wait(self, job: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
+        """The job, once it has ended; a manager that is gone is started again, as `run` does."""
+        described: dict[str, Any] = {}
+
+        def ended() -> bool:
+            nonlocal described
+            self("manager", "start")
+            described = self("show", job, "--json").json
+            return described["status"] in {"succeeded", "failed", "cancelled"}
+
+        until(ended, seconds)
+        return described
+
+    def end(self) -> None:
+        self("manager", "stop", expect=None)
+        for pid in self.processes():
+            kill(pid)
+
+
+def kill(pid: int) -> None:
+    """Kill at once. Quiet if it is gone."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def until(what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+def make_site(folder: Path, environments: Path, **variables: str) -> TestSite:
+    """A new site in `folder`, whose environments are those of all tests of this session."""
+    site = TestSite(root=folder / "site", folder=folder, variables=variables)
+    site("init", site.root)
+    shutil.rmtree(site.root / "analyses")
+    state = site.root / ".neurocaas"
+    (state / "environments").symlink_to(environments)
+    return site
