@@ -69,7 +69,7 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of this test run's own, on a free port of the loopback. Returns its URL without a database."""
+    """A PostgreSQL server of this run's own, on a free port of the loopback. Returns its URL without a database."""
     import shutil
     import socket
     import subprocess

@@ -99,7 +99,7 @@ def read_settings(root: Path) -> Settings:
 
 
 def find_site(given: Path | None) -> Path:
-    """The site meant: `given`, else NEUROCAAS_SITE, else the nearest folder upwards with a site, else the user's own."""
+    """The site meant: `given`, else NEUROCAAS_SITE, else the nearest one upwards, else the user's own."""
     if given is not None:
         return given
     if named := os.environ.get("NEUROCAAS_SITE"):

@@ -170,7 +170,7 @@ class SimulatedCloud:
 
 @dataclass
 class Mortal:
-    """Passes every call on to what it wraps, and is killed at the call numbered `dies_at` (counted over all Mortals)."""
+    """Passes every call on to what it wraps; is killed at the call numbered `dies_at`, counted over all Mortals."""
 
     inner: Any
     calls: list[int]

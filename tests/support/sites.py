@@ -105,7 +105,7 @@ class TestSite:
             if entry.name.isdigit() and int(entry.name) != os.getpid():
                 try:
                     words = (entry / "cmdline").read_bytes()
-                    descriptors = [os.readlink(one) for one in (entry / "fd").iterdir()]
+                    descriptors = [str(one.readlink()) for one in (entry / "fd").iterdir()]
                 except OSError:
                     continue
                 if mark in words or any(str(self.root / ".neurocaas") in one for one in descriptors):

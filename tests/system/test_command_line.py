@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from support.sites import NEUROCAAS, Answer, TestSite, until
 
 COPY = 'sleep "${PAUSE:-0}"; cp "$NEUROCAAS_INPUT_DATA" "$NEUROCAAS_RESULTS/copy.txt"; echo done'
@@ -45,7 +46,11 @@ def test_results_replace_those_of_an_earlier_job_and_nothing_else(local_site: Te
 
 
 def test_one_failed_dataset_spares_the_others_and_shows_in_the_exit_code(local_site: TestSite) -> None:
-    script = 'grep -q "dataset 1" "$NEUROCAAS_INPUT_DATA" && { echo "failure d001.txt is odd." > "$NEUROCAAS_REPORT"; exit 3; }; exit 0'
+    script = """
+    grep -q "dataset 1" "$NEUROCAAS_INPUT_DATA" || exit 0
+    echo "failure d001.txt is odd." > "$NEUROCAAS_REPORT"
+    exit 3
+    """
     local_site.analysis("picky", script)
     answer = local_site("run", "picky", *local_site.data(3), "--out", local_site.folder / "out", "--json", expect=1)
     assert [one["status"] for one in answer.json["stacks"]] == ["succeeded", "failed", "succeeded"]
@@ -55,7 +60,16 @@ def test_one_failed_dataset_spares_the_others_and_shows_in_the_exit_code(local_s
 
 def test_interrupting_run_detaches_and_the_job_goes_on(local_site: TestSite) -> None:
     local_site.analysis("slow", "sleep 3")
-    command = [NEUROCAAS, "--site", local_site.root, "run", "slow", local_site.data()[0], "--out", local_site.folder / "o"]
+    command = [
+        NEUROCAAS,
+        "--site",
+        local_site.root,
+        "run",
+        "slow",
+        local_site.data()[0],
+        "--out",
+        local_site.folder / "o",
+    ]
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert run.stderr is not None
     while "running" not in run.stderr.readline():

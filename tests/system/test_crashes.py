@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.sites import TestSite, kill, until
 
 DATASETS = 40

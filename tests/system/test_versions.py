@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from support.sites import TestSite, make_site
 
 VERSION = "echo {} > $NEUROCAAS_RESULTS/version.txt"
@@ -68,6 +69,7 @@ def another_site(shared_environments: Path, tmp_path: Path) -> Iterator[Callable
     def make() -> TestSite:
         folder = tmp_path / "other"
         folder.mkdir()
+        (tmp_path / "environments").mkdir()
         made.append(make_site(folder, tmp_path / "environments"))
         return made[-1]
 

@@ -69,7 +69,9 @@ class LocalProvider:
             if wanted > have
         ]
         if lacks:
-            raise Refused(f"hardware: the stack needs {', '.join(lacks)}; a smaller dataset or a larger machine is right.")
+            raise Refused(
+                f"hardware: the stack needs {', '.join(lacks)}; a smaller dataset or a larger machine is right."
+            )
         return InstanceType(
             name="local",
             vcpus=need.vcpus,

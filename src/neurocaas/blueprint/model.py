@@ -44,7 +44,7 @@ class Paper(Document):
 
 
 class Environment(Document):
-    """The immutable analysis environment (paper §2.1.1). `lock`: hash-locked requirements; `variants`: other locks by name."""
+    """The immutable analysis environment (§2.1.1). `lock`: hash-locked requirements; `variants`: other locks."""
 
     kind: Literal["python"]
     python: Annotated[str, StringConstraints(pattern=r"^3\.\d{1,2}$")]

@@ -35,8 +35,8 @@ def _check_property(key: str, one: Any, where: str) -> None:
         raise Refused(f"{where}.description: it is missing; a sentence that says what {key} does is right.")
     if "default" not in one:
         return
-    for fault in _validator(one).iter_errors(one["default"]):
-        raise Refused(f"{where}.default: found {shown(one['default'])}; {_right(fault, one)} is right.")
+    if not _validator(one).is_valid(one["default"]):
+        raise Refused(f"{where}.default: found {shown(one['default'])}; {_right(one)} is right.")
 
 
 def complete(schema: Mapping[str, Any], config: Mapping[str, Any], name: str = "config") -> Config:
@@ -82,10 +82,10 @@ def _fault(fault: Any, known: Mapping[str, Any], name: str) -> str:
         return f"{name}: {fault.message}."
     schema = known.get(str(fault.instance_path[0]), {})
     unit = f" {schema['unit']}" if schema.get("unit") else ""
-    return f"{name}: {path}: found {shown(fault.instance)}; {_right(fault, schema)}{unit} is right."
+    return f"{name}: {path}: found {shown(fault.instance)}; {_right(schema)}{unit} is right."
 
 
-def _right(fault: Any, schema: Mapping[str, Any]) -> str:
+def _right(schema: Mapping[str, Any]) -> str:
     """What would be right, from the part of the schema that describes this value."""
     if "enum" in schema:
         return "one of " + ", ".join(shown(one) for one in schema["enum"])

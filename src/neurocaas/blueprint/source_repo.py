@@ -50,7 +50,7 @@ class SourceRepo:
         return self._git("rev-parse", "HEAD").strip()
 
     def history(self, name: str) -> Iterator[tuple[str, Path]]:
-        """Each commit that changed the analysis, newest first, with its folder as it was; unreadable ones are passed over.
+        """Each commit that changed the analysis, newest first, with its folder as it was; unreadable ones are left out.
 
         The folder is there only until the next step of the iteration.
         """

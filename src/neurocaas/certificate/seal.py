@@ -110,7 +110,7 @@ def read_certificate(path: Path) -> dict[str, Any]:
 
 
 def _digest(value: Any) -> str:
-    """SHA-256 of the canonical form; "" for what has none (an infinite number, half a character) and is never sealed."""
+    """SHA-256 of the canonical form; "" for what has none (an infinite number, half a character), never sealed."""
     try:
         return hashlib.sha256(canonical(value)).hexdigest()
     except _NOT_CANONICAL:

@@ -96,7 +96,7 @@ def export(spec: str, to: Path | None, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @json_option
 def import_(file: Path, as_json: bool) -> None:
-    """Take an analysis version from a file that another site exported. Its key must be trusted (neurocaas keys trust)."""
+    """Take an analysis version from a FILE that another site exported; its key must be trusted (keys trust)."""
     site = this_site()
     from neurocaas.server.exchange import import_version
 

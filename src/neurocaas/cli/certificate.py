@@ -25,7 +25,7 @@ VALID, ALTERED, UNKNOWN_KEY = 0, Altered.exit_code, UnknownKey.exit_code
 @click.argument("results", type=click.Path(path_type=Path), required=False)
 @json_option
 def verify(file: Path, results: Path | None, as_json: bool) -> None:
-    """Check the certificate FILE, and the fetched RESULTS against it: valid (0), altered and what (4), unknown key (5)."""
+    """Check the certificate FILE, and fetched RESULTS against it: valid (0), altered and what (4), unknown key (5)."""
     from neurocaas.certificate import Outcome, read_certificate
     from neurocaas.certificate import verify as verify_certificate
 

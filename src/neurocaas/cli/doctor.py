@@ -44,9 +44,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _findings() -> Iterator[Finding]:
-    yield Finding(
-        part="python", well=sys.version_info >= (3, 11), found=sys.version.split()[0], remedy=""
-    )
+    yield Finding(part="python", well=sys.version_info >= (3, 11), found=sys.version.split()[0], remedy="")
     for program, remedy in (("git", "apt-get install git"),):
         path = shutil.which(program)
         yield Finding(part=program, well=path is not None, found=path or "not found", remedy="" if path else remedy)

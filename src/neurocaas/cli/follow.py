@@ -42,7 +42,7 @@ def follow_job(settings: Settings, job: Job, *, quiet: bool) -> None:
 @contextmanager
 def _display(*, quiet: bool) -> Iterator[Show]:
     if quiet:
-        yield lambda job: None
+        yield lambda _: None
     elif sys.stderr.isatty():
         with _bars() as show:
             yield show

@@ -143,8 +143,9 @@ def _follow(site: Site, job: Job, stack: Stack) -> None:
                 after = after if number == attempt else -1
                 attempt = number
                 prefix = keys.attempt(job.group_id, job.id, stack.index, number)
-                for after, text in segments.read(site.store, prefix, after=after):  # noqa: B020 (goes on from there)
+                for last, text in segments.read(site.store, prefix, after=after):
                     click.echo(text, nl=False)
+                    after = last
             sys.stdout.flush()
             if stack.status in ENDED:
                 return

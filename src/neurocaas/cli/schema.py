@@ -18,10 +18,11 @@ from neurocaas.errors import Refused
 def schema(document: str, as_json: bool) -> None:  # noqa: ARG001 (a schema is JSON anyway)
     """Print the JSON Schema of a document (blueprint, site)."""
     from neurocaas.blueprint import Blueprint
+    from neurocaas.documents import Document
     from neurocaas.settings import SiteDocument
 
-    model = {"blueprint": Blueprint, "site": SiteDocument}[document]
-    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema"} | model.model_json_schema())
+    models: dict[str, type[Document]] = {"blueprint": Blueprint, "site": SiteDocument}
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema"} | models[document].model_json_schema())
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""Sample data of an analysis: copied, or written by its generator inside the analysis' own environment and a sandbox."""
+"""Sample data of an analysis: copied, or written by its generator in the analysis' own environment and a sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Django's settings as a module, for tools that need one (type checks, makemigrations). A site uses `database.connect`."""
+"""Django's settings as a module, for tools (type checks, makemigrations). A site uses `database.connect`."""
 
 from __future__ import annotations
 

@@ -27,7 +27,9 @@ def _refusal(blueprint: Blueprint, *data: str, more: dict[str, str] | None = Non
     return str(refusal.value)
 
 
-def test_a_dataset_is_named_digested_and_left_where_it_is(blueprint: Blueprint, numbers: Callable[..., list[str]]) -> None:
+def test_a_dataset_is_named_digested_and_left_where_it_is(
+    blueprint: Blueprint, numbers: Callable[..., list[str]]
+) -> None:
     from neurocaas.server.jobs.staging import stage
 
     paths = numbers(2)

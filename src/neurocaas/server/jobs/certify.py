@@ -103,5 +103,3 @@ def _attempt(attempt: Attempt, stack: Stack) -> dict[str, Any]:
         "usage": exit_record.get("usage"),
         "cost_dollars": str(ledger.dollars(attempt.cost_nanodollars)),
     }
-
-

@@ -15,7 +15,6 @@ from neurocaas.bank import Launch, Provider
 from neurocaas.blueprint import Need, Version
 from neurocaas.environment import Environment
 from neurocaas.protocol import DataRef
-from neurocaas.reasons import Reason
 from neurocaas.runner import document
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.models import Attempt, Stack

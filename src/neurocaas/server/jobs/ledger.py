@@ -93,7 +93,7 @@ def committed(group: Group) -> int:
 
 def _sums(entries: QuerySet[Entry]) -> dict[str, int]:
     rows = entries.values_list("kind").annotate(total=Sum("nanodollars")).order_by()
-    return dict.fromkeys(Entry.Kind, 0) | dict(rows)
+    return {kind.value: 0 for kind in Entry.Kind} | dict(rows)
 
 
 def _inside_transaction() -> None:

@@ -25,7 +25,7 @@ class Environments(Protocol):
 class Preparation:
     """Versions that are ready, and those whose environment is being built."""
 
-    def __init__(self, *, analyses: Analyses, environments: Environments, wake: Callable[[], None]) -> None:
+    def __init__(self, *, analyses: Analyses, environments: Environments, wake: Callable[[], object]) -> None:
         self._analyses = analyses
         self._environments = environments
         self._wake = wake

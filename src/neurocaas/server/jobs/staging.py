@@ -38,9 +38,7 @@ def stage(blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) ->
     shared = _named_inputs(blueprint, main_name, more, faults)
     paths = [path for given in data for path in _expand(given, main, faults)]
     found = [_Found(name=main_name, one=main, path=path) for path in dict.fromkeys(paths)]
-    for one in [*found, *shared]:
-        if fault := _fault(one):
-            faults.append(fault)
+    faults.extend(filter(None, map(_fault, [*found, *shared])))
     if not found and not faults:
         faults.append(f"data: found none; at least one {_wanted(main)} is right.")
     if len(found) > MAX_DATASETS:
@@ -57,9 +55,8 @@ def stage(blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) ->
 
 def _named_inputs(blueprint: Blueprint, main_name: str, more: Mapping[str, str], faults: list[str]) -> list[_Found]:
     others = {name: one for name, one in blueprint.inputs.items() if name != main_name}
-    for name in more.keys() - others.keys():
-        right = f"one of {', '.join(others)}" if others else f"DATA alone, which fills {main_name},"
-        faults.append(f"input {name}: there is no such input; {right} is right.")
+    right = f"one of {', '.join(others)}" if others else f"DATA alone, which fills {main_name},"
+    faults.extend(f"input {name}: there is no such input; {right} is right." for name in more if name not in others)
     faults.extend(
         f"input {name}: it is missing; --input {name}=PATH is right."
         for name, one in others.items()
@@ -72,7 +69,7 @@ def _expand(given: str, main: Input, faults: list[str]) -> Iterable[Path]:
     """The paths that one word of the command line means: itself, a pattern's matches, or a folder's fitting files."""
     path = _absolute(given)
     if not os.path.lexists(path) and glob.has_magic(given):
-        matches = [_absolute(one) for one in sorted(glob.glob(given, recursive=True))]
+        matches = [_absolute(one) for one in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns too)
         if not matches:
             faults.append(f"{given}: the pattern fits no file.")
         return matches
@@ -203,5 +200,3 @@ def _wanted(one: Input) -> str:
 
 def _me() -> str:
     return "root" if os.geteuid() == 0 else "the user who runs this"
-
-

@@ -25,7 +25,7 @@ MAX_SEED = 2**32 - 1
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks for. `data`: paths; `more`: other named inputs; `config`: parameters that differ from defaults."""
+    """What a person asks for. `data`: paths; `more`: other named inputs; `config`: parameters other than default."""
 
     analysis: str
     data: Sequence[str]
@@ -53,15 +53,13 @@ def submit(site: Site, request: Request) -> Job:
 
 
 def _bound(provider: Provider, plan: Plan, resolved: Resolved) -> int:
-    """The most the plan can cost, in nano-dollars. Raises Refused if a stack fits no instance, or the job's own limit."""
+    """The most the plan can cost, in nano-dollars. Raises Refused if a stack fits no instance, or it costs too much."""
     limits = resolved.version.blueprint.limits
     prices = {
         need: ledger.nanodollars(provider.instance_type(need).price_per_hour)
         for need in {stack.need for stack in plan.stacks}
     }
-    bound = sum(
-        ledger.bound(prices[stack.need], limits.timeout_minutes * 60, limits.attempts) for stack in plan.stacks
-    )
+    bound = sum(ledger.bound(prices[stack.need], limits.timeout_minutes * 60, limits.attempts) for stack in plan.stacks)
     if bound > ledger.nanodollars(limits.max_cost_dollars):
         raise Refused(
             f"limits.max_cost_dollars: the job may cost up to ${ledger.dollars(bound):.2f}; "
