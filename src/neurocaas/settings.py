@@ -94,7 +94,7 @@ def read_settings(root: Path) -> Settings:
         root=root,
         site=site,
         database_url=f"sqlite:///{state / 'neurocaas.sqlite3'}" if database == "sqlite" else database,
-        store_url=f"file://{state / 'store'}" if store == "file" else store,
+        store_url=(state / "store").as_uri() if store == "file" else store,
     )
 
 

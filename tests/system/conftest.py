@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from neurocaas.runner.attempt import sandbox_record
 from neurocaas.runner.document import AttemptDocument, ExitRecord
 from neurocaas.runner.runner import main
+from neurocaas.sandbox import choose_cage
 from neurocaas.sandbox.watching import descendants
 from neurocaas.storage import FileDigest, Store, digest_file, fingerprint, keys, open_store
 
@@ -182,6 +184,9 @@ class Bench:
                 os.setresuid(self.user, self.user, self.user)
                 # A change of uid hides a process from its own user until it starts another program.
                 ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
+                # What was found out about this machine was found out as another user.
+                choose_cage.cache_clear()
+                sandbox_record.cache_clear()
             status = action()
         except BaseException as cause:  # noqa: BLE001 - nothing of the tests may run on in the child
             os.write(2, repr(cause).encode())

@@ -92,7 +92,7 @@ def _right(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type", "a value")
     words = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
     if isinstance(kind, list):
-        right = " or ".join(words.get(one, one) for one in kind)
+        right = " or ".join(words.get(one) or str(one) for one in kind)
     else:
         right = words.get(kind, f"a value of type {kind}")
     bounds = {

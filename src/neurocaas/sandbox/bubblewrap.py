@@ -186,4 +186,4 @@ def _descent(view: View, identity: Identity, process_limit: int | None) -> Itera
     if identity is Identity.HOST_UID:
         uid = str(view.host_uid)
         yield from ("/usr/bin/setpriv", "--reuid", uid, "--regid", uid, "--clear-groups", "--no-new-privs")
-        yield from ("--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all", "--")
+        yield from ("--bounding-set=-all", "--inh-caps=-all", "--")

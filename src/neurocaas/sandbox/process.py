@@ -8,10 +8,12 @@ import fcntl
 import json
 import os
 import resource
+import select
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from neurocaas.errors import Unavailable
@@ -21,6 +23,7 @@ from neurocaas.sandbox.view import Limits, View
 
 PR_SET_PDEATHSIG = 1
 LAST_SIGNAL = 64
+PATIENCE_SECONDS = 10.0
 MOST_DESCRIPTORS = 2**31 - 1
 FOR_SYSTEMD = ("PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -41,7 +44,7 @@ class Ending:
 
 
 class Sandboxed:
-    """A running sandboxed command. `pidfd` becomes readable when it and all that it started are gone."""
+    """A running sandboxed command. `pidfd` becomes readable when it has ended; after `wait` all it started is gone."""
 
     def __init__(self, *, pid: int, status: int, cage: Cage) -> None:
         self.pid = pid
@@ -78,6 +81,7 @@ class Sandboxed:
         code = os.waitstatus_to_exitcode(status)
         given = self._read_status("exit-code")
         ran = given is not None or (self._killed and self._read_status("child-pid") is not None)
+        self._end_namespace()
         if code < 0 or self._killed:
             # Only the kernel (out of memory) or somebody outside kills bubblewrap itself; leave nobody behind.
             self._cage.kill()
@@ -91,6 +95,23 @@ class Sandboxed:
             cpu_seconds=used.ru_utime + used.ru_stime,
         )
 
+    def _end_namespace(self) -> None:
+        """Wait for the first process inside: bubblewrap ends with the command, a moment before the background does."""
+        first_inside = self._read_status("child-pid")
+        try:
+            descriptor = os.pidfd_open(first_inside or 0)
+        except (OSError, ValueError):
+            return
+        try:
+            # By now the number may be another process', which is not the first of a namespace.
+            if _is_first_of_namespace(first_inside or 0):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                select.select([descriptor], [], [], PATIENCE_SECONDS)
+        except ProcessLookupError:
+            return
+        finally:
+            os.close(descriptor)
+
     def _read_status(self, name: str) -> int | None:
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self._status_descriptor, 4096):
@@ -101,6 +122,15 @@ class Sandboxed:
                 if isinstance(value, int):
                     return value
         return None
+
+
+def _is_first_of_namespace(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return False
+    numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
 
 
 def start(

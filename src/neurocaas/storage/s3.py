@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store as Bucket
 
 from neurocaas.errors import NotFound, Refused, StorageFailed
@@ -27,6 +27,7 @@ _PART_BYTES = 16 << 20
 _PARTS = 9_000  # S3 accepts 10,000 parts of one object
 _IN_FLIGHT_BYTES = 256 << 20
 _RETRIES = 8  # with the pauses between them, about half a minute without a connection
+_NO_BUCKET = "<Code>NoSuchBucket</Code>"
 _REQUEST_TIMEOUT = timedelta(minutes=5)
 
 
@@ -168,7 +169,7 @@ class S3Store:
         except AlreadyExistsError:
             raise
         except FileNotFoundError as error:
-            if missing and "NoSuchBucket" not in str(error):
+            if missing and _NO_BUCKET not in str(error):
                 raise NotFound(f"There is no {missing} in the store {self.url}.") from error
             raise StorageFailed(f"Could not {action} in the store {self.url}: {self._why(error)}.") from error
         except (BaseError, OSError, ValueError) as error:
@@ -176,9 +177,9 @@ class S3Store:
 
     def _why(self, error: Exception) -> str:
         text = str(error)
-        if "NoSuchBucket" in text:
+        if _NO_BUCKET in text:
             return f"there is no bucket {self._bucket_name}; create it or correct the store's address"
-        if any(word in text for word in ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403")):
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden:" in text:
             return "the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY do not permit it"
         if "error sending request" in text:
             return "the server does not answer; check AWS_ENDPOINT_URL and the network"

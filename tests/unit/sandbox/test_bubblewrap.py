@@ -30,7 +30,7 @@ def test_started_by_root_there_is_no_user_namespace_and_the_uid_is_dropped_insid
     assert "--cap-drop ALL --cap-add CAP_SETUID --cap-add CAP_SETGID --cap-add CAP_SETPCAP" in line
     assert line.endswith(
         "-- /usr/bin/setpriv --reuid 60001 --regid 60001 --clear-groups --no-new-privs --bounding-set=-all "
-        "--inh-caps=-all --ambient-caps=-all -- python run.py"
+        "--inh-caps=-all -- python run.py"
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
 import pytest
 
 from neurocaas.reasons import Reason
-from neurocaas.sandbox import MIB, Finished, Limits, Mount, View, probe, run
+from neurocaas.sandbox import MIB, Finished, Limits, Mount, View, probe, run, start
+from neurocaas.sandbox.watching import Watching
 
 LIMITS = Limits(memory_bytes=128 * MIB, processes=32)
 UID = 60002 if os.geteuid() == 0 else None
@@ -56,6 +58,28 @@ def test_no_descriptor_of_the_platform_gets_inside(tmp_path: Path) -> None:
     finished = shell("ls /proc/self/fd")
     os.close(secret)
     assert finished.stdout.split() == [b"0", b"1", b"2", b"3"]  # The fourth is the folder that ls reads.
+
+
+def test_nothing_is_left_after_wait_even_without_a_cgroup() -> None:
+    view = View(command=("/bin/bash", "-c", "for i in $(seq 30); do setsid sleep 97.125 & done; exit 0"), host_uid=UID)
+    limits = Limits(memory_bytes=128 * MIB, processes=200)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for _ in range(5):
+        cage = Watching().create("background", limits)
+        process = start(view, cage=cage, limits=limits, stdin=nothing, stdout=nothing, stderr=nothing)
+        assert process.wait().exit_code == 0
+        assert not running(b"97.125")
+    os.close(nothing)
+
+
+def running(word: bytes) -> list[str]:
+    """Processes of this machine with `word` on their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word in entry.read_bytes().split(b"\0"):
+                found.append(entry.parent.name)
+    return found
 
 
 def test_this_machine_can_make_sandboxes() -> None:

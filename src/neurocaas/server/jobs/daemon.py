@@ -109,10 +109,14 @@ def main(root: str) -> int:
         # The runners' parent gets ready while this process loads Django.
         provider.start()
         try:
-            _lead(settings, provider, bell)
+            manager = _manager(settings, provider, bell)
+            idle = _lead(settings, manager, provider, bell)
         finally:
             provider.close()
             bell.close()
+    # What was submitted at the moment of stopping for idleness heard a bell that nobody answers any more.
+    if idle and manager.has_work():
+        start(settings)
     return 0
 
 
@@ -130,8 +134,8 @@ def _leadership(settings: Settings) -> Iterator[bool]:
         yield True
 
 
-def _lead(settings: Settings, provider: LocalProvider, bell: Bell) -> None:
-    manager = _manager(settings, provider, bell)
+def _lead(settings: Settings, manager: JobManager, provider: LocalProvider, bell: Bell) -> bool:
+    """Turn after turn, until told to stop (False) or idle for long (True)."""
     recovered = False
     idle_since = time.monotonic()
     swept_at = 0.0
@@ -143,34 +147,34 @@ def _lead(settings: Settings, provider: LocalProvider, bell: Bell) -> None:
                 recovered = True
             now = time.monotonic()
             hints = provider.events() + [Hint(attempt="", what=one) for one in messages if one not in {PING, STOP}]
-            sweep = now - swept_at >= SWEEP_SECONDS or any(hint.what in {WAKE, CANCEL} for hint in hints)
-            if sweep or hints:
-                manager.turn(None if sweep else hints)
-                swept_at = now if sweep else swept_at
-            if manager.has_work():
-                idle_since = time.monotonic()
-            elif time.monotonic() - idle_since > settings.site.idle_minutes * 60:
-                return
-            wait_seconds = _wait_seconds(manager, swept_at)
+            due = manager.due is not None and datetime.now(UTC) >= manager.due
+            if due or now - swept_at >= SWEEP_SECONDS or any(hint.what in {WAKE, CANCEL} for hint in hints):
+                manager.turn()
+                swept_at = now
+                if manager.has_work():
+                    idle_since = now
+                elif now - idle_since > settings.site.idle_minutes * 60:
+                    return True
+            elif hints:
+                manager.turn(hints)
+            wait_seconds = _wait_seconds(manager.due, swept_at)
         except Exception:
             # The rows say what is wanted, so beginning again from them is always right. The log keeps the fault.
             log.exception("the turn failed; recovering")
             _drop_connection()
             recovered, wait_seconds = False, RECOVER_SECONDS
         messages = _wait([bell.fileno(), *provider.filenos()], bell, wait_seconds)
+    return False
 
 
-def _wait_seconds(manager: JobManager, swept_at: float) -> float:
+def _wait_seconds(due: datetime | None, swept_at: float) -> float:
     until_sweep = swept_at + SWEEP_SECONDS - time.monotonic()
-    due = manager.next_turn_at()
     until_due = (due - datetime.now(UTC)).total_seconds() if due else SWEEP_SECONDS
     return max(0.0, min(until_sweep, until_due))
 
 
 def _wait(descriptors: list[int], bell: Bell, seconds: float) -> list[str]:
     ready, _, _ = select.select(descriptors, [], [], seconds)
-    if not ready:
-        return [WAKE]
     return bell.drain() if bell.fileno() in ready else []
 
 

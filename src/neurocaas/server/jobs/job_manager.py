@@ -6,11 +6,13 @@ Rows say what is wanted; the provider and the store say what is. Hints make it l
 from __future__ import annotations
 
 import logging
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Min
 
 from neurocaas.bank import Hint, NoCapacity, Provider, State
 from neurocaas.blueprint import Need
@@ -34,7 +36,7 @@ UNFINISHED = (Status.WAITING, Status.LAUNCHING, Status.RUNNING)
 SILENCE = timedelta(seconds=60)  # a runner that wrote no segment for so long is taken for lost
 CANCEL_GRACE = timedelta(seconds=5)
 LOOK_AGAIN = timedelta(seconds=1)  # progress is read from the store at most this often per attempt
-LAUNCHES_AT_ONCE = 64
+QUEUE_LENGTH = 64  # stacks that wait, read at once
 
 
 @dataclass(kw_only=True)
@@ -60,52 +62,63 @@ class JobManager:
     clock: Callable[[], datetime]
     remove_work: Callable[[Attempt], None]
     _watches: dict[int, _Watch] = field(default_factory=dict)
+    _live: dict[int, Attempt] = field(default_factory=dict)
+    _queue: deque[Stack] = field(default_factory=deque)
+    due: datetime | None = None  # when the next stack that waits to be tried again may be
 
     def recover(self) -> None:
         """Take over what a manager before this one left: adopt what runs, give up what never started."""
-        live = self._live()
-        self.provider.adopt([one.handle for one in live if one.handle])
-        for attempt in live:
+        self._read_live()
+        self.provider.adopt([one.handle for one in self._live.values() if one.handle])
+        for attempt in [*self._live.values()]:
             if attempt.status == Status.LAUNCHING:
                 self._recover_launch(attempt)
 
     def turn(self, hints: Collection[Hint] | None = None) -> None:
-        """One pass. With `hints`, only the attempts they name are looked at; without, everything is."""
-        now = self.clock()
-        live = self._live()
-        settled = self._observe(live, hints, now)
-        if hints is None or any(hint.what == "cancel" for hint in hints):
-            settled |= self._cancel(now)
-        self._launch_waiting(len(live) - len(settled), now)
-        if hints is None or settled:
-            self._conclude(now)
+        """One pass. With `hints`, only the attempts they name are looked at; without, everything is.
 
-    def next_turn_at(self) -> datetime | None:
-        """When a stack is due for another attempt, if any waits for one."""
-        due = Stack.objects.filter(status=Status.WAITING, retry_at__isnull=False).order_by("retry_at").first()
-        return due.retry_at if due else None
+        Nobody else moves attempts, so between two full passes what is in memory is what is in the database.
+        """
+        now = self.clock()
+        if hints is None:
+            self._read_live()
+            self._queue.clear()
+            self._cancel(now)
+        jobs = self._observe(hints, now)
+        if hints is None or jobs:
+            self._launch_waiting(now)
+        if hints is None:
+            self.due = self._next_retry(now)
+            jobs = self._open_jobs()
+        self._conclude(jobs, now)
 
     def has_work(self) -> bool:
         return Job.objects.filter(status__in=UNFINISHED).exists()
 
+    def _read_live(self) -> None:
+        live = Attempt.objects.filter(status__in=LIVE).select_related("stack__job")
+        self._live = {one.pk: one for one in live}
+
+    def _next_retry(self, now: datetime) -> datetime | None:
+        waiting = Stack.objects.filter(status=Status.WAITING, retry_at__gt=now)
+        first: datetime | None = waiting.aggregate(Min("retry_at"))["retry_at__min"]
+        return first
+
     # Observing
 
-    def _live(self) -> list[Attempt]:
-        return list(Attempt.objects.filter(status__in=LIVE).select_related("stack__job"))
-
-    def _observe(self, live: list[Attempt], hints: Collection[Hint] | None, now: datetime) -> set[int]:
-        """Settle what has ended, and note the progress of what has not. Returns the attempts that ended."""
+    def _observe(self, hints: Collection[Hint] | None, now: datetime) -> set[str]:
+        """Settle what has ended, and note the progress of what has not. Returns the jobs of what ended."""
         whats = {hint.attempt: hint.what for hint in hints or () if hint.what == "log"}
         whats |= {hint.attempt: hint.what for hint in hints or () if hint.what != "log"}
-        named = live if hints is None else [one for one in live if one.name in whats]
+        named = [one for one in self._live.values() if hints is None or one.name in whats]
         states = self.provider.sweep([one.handle for one in named])
-        ended: set[int] = set()
+        jobs: set[str] = set()
         for attempt in named:
             if whats.get(attempt.name) != "log" and self._settle_if_ended(attempt, states[attempt.handle], now):
-                ended.add(attempt.pk)
+                jobs.add(attempt.stack.job_id)
             else:
                 self._note_progress(attempt, now)
-        return ended
+        return jobs
 
     def _settle_if_ended(self, attempt: Attempt, state: State, now: datetime) -> bool:
         # The state was asked for first: a runner that is gone has written its exit record, or never will.
@@ -147,6 +160,9 @@ class JobManager:
 
     def _let_go(self, attempt: Attempt) -> None:
         self._watches.pop(attempt.pk, None)
+        self._live.pop(attempt.pk, None)
+        if attempt.stack.retry_at and attempt.stack.status == Status.WAITING:
+            self.due = min(self.due or attempt.stack.retry_at, attempt.stack.retry_at)
         if attempt.handle:
             self.provider.release(attempt.handle)
         revoke(attempt, self.store)
@@ -164,13 +180,14 @@ class JobManager:
             handle = self.provider.find(attempt.name, work)
         if handle is None:
             end(attempt, Reason.INSTANCE_LOST, "The job manager ended while it launched the stack.", revoked_at)
+            self._live.pop(attempt.pk)
             return
         record(attempt, handle, self.clock())
         self.provider.adopt([handle])
 
     # Cancelling
 
-    def _cancel(self, now: datetime) -> set[int]:
+    def _cancel(self, now: datetime) -> None:
         for job in Job.objects.filter(cancel_requested=True, status__in=UNFINISHED):
             waiting = Stack.objects.filter(job=job)
             message = "Cancelled on request."
@@ -178,63 +195,63 @@ class JobManager:
                 waiting, start=Status.WAITING, to=Status.CANCELLED, at=now, reason=Reason.CANCELLED, message=message
             )
             self.followers.tell(job.id, CHANGED)
-        stopping = Attempt.objects.filter(status__in=LIVE, stack__job__cancel_requested=True)
-        gone: set[int] = set()
-        for attempt in stopping.select_related("stack__job"):
-            watch = self._watches.setdefault(attempt.pk, _Watch(changed_at=now, looked_at=now))
-            if watch.interrupted_at is None:
-                revoke(attempt, self.store)
-                self.provider.interrupt(attempt.handle)
-                watch.interrupted_at = now
-            elif now - watch.interrupted_at > CANCEL_GRACE:
-                self.provider.release(attempt.handle)
-                if self._settle_if_ended(attempt, State.GONE, now):
-                    gone.add(attempt.pk)
-        return gone
+        for attempt in self._live.values():
+            if attempt.stack.job.cancel_requested:
+                self._stop(attempt, now)
+
+    def _stop(self, attempt: Attempt, now: datetime) -> None:
+        """Ask the runner to stop; one that has not after a while loses its instance, and this pass sees it gone."""
+        watch = self._watches.setdefault(attempt.pk, _Watch(changed_at=now, looked_at=now))
+        if watch.interrupted_at is None:
+            revoke(attempt, self.store)
+            self.provider.interrupt(attempt.handle)
+            watch.interrupted_at = now
+            self.due = min(self.due or now + CANCEL_GRACE, now + CANCEL_GRACE)
+        elif now - watch.interrupted_at > CANCEL_GRACE:
+            self.provider.release(attempt.handle)
 
     # Launching
 
-    def _launch_waiting(self, running: int, now: datetime) -> None:
+    def _launch_waiting(self, now: datetime) -> None:
         """Launch stacks in the order in which they came, until no instance is free; then say why the rest waits."""
-        unready: set[str] = set()
-        busy: dict[str, int] = {}
-        for stack in self._waiting(now):
-            job = stack.job
-            if job.id in unready:
-                continue
-            if job.id not in busy:
-                busy[job.id] = Attempt.objects.filter(stack__job=job, status__in=LIVE).count() if running else 0
-            if busy[job.id] >= job.max_instances:
-                continue
-            prepared = self._prepared(job, now)
+        skipped: set[str] = set()
+        busy = Counter(attempt.stack.job_id for attempt in self._live.values())
+        while stack := self._next_waiting(skipped, now):
+            prepared = self._prepared(stack.job, now) if busy[stack.job_id] < stack.job.max_instances else None
             if prepared is None:
-                unready.add(job.id)
-                continue
-            if short := self.provider.shortage(Need(**stack.need)):
+                skipped.add(stack.job_id)
+            elif short := self.provider.shortage(Need(**stack.need)):
                 self._explain_waiting(short)
                 return
-            if self._launch(stack, prepared, now):
-                busy[job.id] += 1
+            else:
+                self._launch(self._queue.popleft(), prepared, now)
+                busy[stack.job_id] += 1
 
-    def _waiting(self, now: datetime) -> list[Stack]:
-        waiting = Stack.objects.filter(status=Status.WAITING, job__cancel_requested=False)
-        # Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
-        due = waiting.exclude(retry_at__gt=now).prefetch_related("job").order_by("job__submitted_at", "job_id", "index")
-        return list(due[:LAUNCHES_AT_ONCE])
+    def _next_waiting(self, skipped: Collection[str], now: datetime) -> Stack | None:
+        """The first stack in the queue whose job may launch now; the queue is filled again when it has run out."""
+        while self._queue and self._queue[0].job_id in skipped:
+            self._queue.popleft()
+        if not self._queue:
+            waiting = Stack.objects.filter(status=Status.WAITING, job__cancel_requested=False)
+            due = waiting.exclude(retry_at__gt=now).exclude(job_id__in=skipped)
+            # Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
+            in_order = due.prefetch_related("job").order_by("job__submitted_at", "job_id", "index")
+            self._queue.extend(in_order[:QUEUE_LENGTH])
+        return self._queue[0] if self._queue else None
 
-    def _launch(self, stack: Stack, prepared: Prepared, now: datetime) -> bool:
+    def _launch(self, stack: Stack, prepared: Prepared, now: datetime) -> None:
         attempt = claim(stack, self.provider, now)
         try:
             handle = launch(attempt, prepared, self.store, self.provider, self.settings.work)
         except (NeurocaasError, OSError) as fault:
             log.warning("%s could not be launched: %s", attempt, fault)
-            revoke(attempt, self.store)
             reason = Reason.INTERRUPTED if isinstance(fault, NoCapacity) else Reason.INSTANCE_LOST
             end(attempt, reason, f"The instance could not be started: {fault}", self.clock())
-            return False
+            self._let_go(attempt)
+            return
         record(attempt, handle, self.clock())
+        self._live[attempt.pk] = attempt
         self.followers.tell(stack.job_id, CHANGED)
-        return True
 
     def _prepared(self, job: Job, now: datetime) -> Prepared | None:
         waiting = Stack.objects.filter(job=job, status=Status.WAITING)
@@ -244,7 +261,6 @@ class JobManager:
             message = f"The analysis environment can't be used: {fault} {REMEDY[Reason.ENVIRONMENT_BROKEN]}"
             reason = Reason.ENVIRONMENT_BROKEN
             advance_all(waiting, start=Status.WAITING, to=Status.FAILED, at=now, reason=reason, message=message)
-            self._conclude(now)
             return None
         if prepared is None:
             line = self.preparation.latest.get(job.version, "")
@@ -257,15 +273,29 @@ class JobManager:
         return prepared
 
     def _explain_waiting(self, short: str) -> None:
-        waiting = Stack.objects.filter(status=Status.WAITING).exclude(reason=Reason.RETRYING)
-        waiting.exclude(reason=Reason.WAITING_FOR_INSTANCE).update(reason=Reason.WAITING_FOR_INSTANCE, message=short)
+        """Say why the queue waits, once per stack: that other numbers are free by now is not told again."""
+        unexplained = {"", Reason.WAITING_FOR_ENVIRONMENT}
+        if self._queue[0].reason not in unexplained:
+            return
+        waiting = Stack.objects.filter(status=Status.WAITING, reason__in=unexplained)
+        waiting.update(reason=Reason.WAITING_FOR_INSTANCE, message=short)
+        for stack in self._queue:
+            if stack.reason in unexplained:
+                stack.reason = Reason.WAITING_FOR_INSTANCE
 
     # Concluding
 
-    def _conclude(self, now: datetime) -> None:
-        """End every job whose stacks have all ended: certificate first, so that who sees the end finds it."""
-        open_jobs = Job.objects.filter(status__in=(Status.WAITING, Status.RUNNING))
-        for job in open_jobs.exclude(stacks__status__in=UNFINISHED):
+    def _open_jobs(self) -> set[str]:
+        return set(Job.objects.filter(status__in=UNFINISHED).values_list("pk", flat=True))
+
+    def _conclude(self, jobs: Collection[str], now: datetime) -> None:
+        """End those jobs whose stacks have all ended: certificate first, so that who sees the end finds it."""
+        for job_id in jobs:
+            if any(attempt.stack.job_id == job_id for attempt in self._live.values()):
+                continue
+            if Stack.objects.filter(job_id=job_id, status__in=UNFINISHED).exists():
+                continue
+            job = Job.objects.get(pk=job_id)
             status, reason, message = _verdict(job)
             job.ended_at = now
             self.certify(job, status, reason)
