@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["support.fixtures"]
-
 ROOT = Path(__file__).resolve().parent
 ANALYSIS_VENVS = ROOT / ".tools" / "analysis-venvs"
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}

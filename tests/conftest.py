@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from support.fixtures import local_site, shared_environments, site
+
+__all__ = ["local_site", "shared_environments", "site"]  # fixtures, which pytest finds by name
+
 
 @pytest.fixture(autouse=True)
 def _no_site_of_the_person_who_tests(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -19,7 +19,8 @@ SHOWN_CHARACTERS = 60
 class Document(BaseModel):
     """A frozen value parsed from JSON; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Validators are made when first used: a command that needs three models does not wait for fifty.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 D = TypeVar("D", bound=Document)

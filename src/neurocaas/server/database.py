@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import django
+from django.apps import apps
 from django.conf import settings as django_settings
 
 from neurocaas.errors import Refused
@@ -37,7 +37,8 @@ def connect(site: Settings) -> None:
     """Set Django up for this site, once per process, and bring its tables up to date."""
     if not django_settings.configured:
         django_settings.configure(**configuration(site.database_url))
-        django.setup()
+        # As django.setup() does, without the URL and HTTP machinery that only a web server needs.
+        apps.populate(django_settings.INSTALLED_APPS)
     _migrate_once(site)
 
 
