@@ -80,7 +80,7 @@ def cli(context: click.Context, site: Path | None) -> None:
 
 def main() -> None:
     """Entry point. No traceback reaches a user: a fault of ours goes to a file, and one sentence says where."""
-    # Hundreds of modules are loaded and little is thrown away; looking for garbage meanwhile costs a tenth of the start.
+    # Hundreds of modules are loaded and little is thrown away; looking for garbage meanwhile is a tenth of the start.
     gc.set_threshold(50_000)
     # pydantic would look through all installed packages for plug-ins, at every start.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")

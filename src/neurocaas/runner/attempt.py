@@ -52,13 +52,14 @@ class Attempt:
         self._cancelling = cancelling
         self._stage = staging.Stage(work=document.work, uid=document.uid if os.geteuid() == 0 else None)
         self._lease = LeaseWatch(store, document.prefix, document.token, interval_seconds=document.heartbeat_seconds)
-        self._log = Log(store, document.prefix, status=self._status, stored=lambda: self._ring("log"))
+        self._log = Log(store, document.prefix, status=self._status, stored=self._ring_for_log)
         self._started_at = timestamp()
         self._started = time.monotonic()
         self._report: Report | None = None
         self._supervision: Supervision | None = None
         self._space: SpaceWatch | None = None
         self._ending: Ending | None = None
+        self._finishing = False
         self._cpu_seconds = 0.0
         self._wall_seconds = 0.0
 
@@ -193,6 +194,7 @@ class Attempt:
 
     def _finish_log(self) -> None:
         """The last lines are stored even if the store fails at first."""
+        self._finishing = True
         _insist(self._log.finish)
 
     def _status(self) -> dict[str, object]:
@@ -209,6 +211,11 @@ class Attempt:
                 "processes": usage.processes if usage else 0,
             },
         }
+
+    def _ring_for_log(self) -> None:
+        # The last segment is followed by the exit record at once, and that rings too.
+        if not self._finishing:
+            self._ring("log")
 
     def _ring(self, what: str) -> None:
         if self._document.bell is not None:

@@ -83,7 +83,8 @@ def _digest(path: Path) -> FileDigest:
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         digest, size_bytes = hashlib.sha256(), 0
-        buffer = memoryview(bytearray(_BUFFER_BYTES))
+        # No larger than the file: a page of memory touched for the first time costs more than hashing it.
+        buffer = memoryview(bytearray(min(_BUFFER_BYTES, max(1, os.fstat(descriptor).st_size))))
         while count := os.readv(descriptor, [buffer]):
             digest.update(buffer[:count])
             size_bytes += count

@@ -76,7 +76,6 @@ class World:
             certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
             followers=Followers(self.settings),
             clock=self.clock,
-            remove_work=lambda _: None,
         )
 
 

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +27,6 @@ from neurocaas.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from neurocaas.server.jobs.job_manager import JobManager
-    from neurocaas.server.jobs.models import Attempt
 
 log = logging.getLogger(__name__)
 
@@ -186,11 +184,7 @@ def _manager(settings: Settings, provider: LocalProvider, bell: Bell) -> JobMana
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.job_manager import JobManager
-    from neurocaas.server.jobs.launching import work_folder
     from neurocaas.server.jobs.preparing import Preparation
-
-    def remove_work(attempt: Attempt) -> None:
-        shutil.rmtree(work_folder(settings.work, attempt), ignore_errors=True)
 
     return JobManager(
         settings=settings,
@@ -204,7 +198,6 @@ def _manager(settings: Settings, provider: LocalProvider, bell: Bell) -> JobMana
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         followers=Followers(settings),
         clock=lambda: datetime.now(UTC),
-        remove_work=remove_work,
     )
 
 

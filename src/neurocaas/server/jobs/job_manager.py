@@ -6,6 +6,7 @@ Rows say what is wanted; the provider and the store say what is. Hints make it l
 from __future__ import annotations
 
 import logging
+import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -60,10 +61,10 @@ class JobManager:
     certify: Callable[[Job, Status, Reason], None]
     followers: Followers
     clock: Callable[[], datetime]
-    remove_work: Callable[[Attempt], None]
     _watches: dict[int, _Watch] = field(default_factory=dict)
     _live: dict[int, Attempt] = field(default_factory=dict)
     _queue: deque[Stack] = field(default_factory=deque)
+    _ended: list[Attempt] = field(default_factory=list)
     due: datetime | None = None  # when the next stack that waits to be tried again may be
 
     def recover(self) -> None:
@@ -73,6 +74,10 @@ class JobManager:
         for attempt in [*self._live.values()]:
             if attempt.status == Status.LAUNCHING:
                 self._recover_launch(attempt)
+        in_use = {work_folder(self.settings.work, attempt) for attempt in self._live.values()}
+        for folder in self.settings.work.glob("*"):
+            if folder not in in_use:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def turn(self, hints: Collection[Hint] | None = None) -> None:
         """One pass. With `hints`, only the attempts they name are looked at; without, everything is.
@@ -87,6 +92,7 @@ class JobManager:
         jobs = self._observe(hints, now)
         if hints is None or jobs:
             self._launch_waiting(now)
+        self._clean_up()
         if hints is None:
             self.due = self._next_retry(now)
             jobs = self._open_jobs()
@@ -165,9 +171,15 @@ class JobManager:
             self.due = min(self.due or attempt.stack.retry_at, attempt.stack.retry_at)
         if attempt.handle:
             self.provider.release(attempt.handle)
-        revoke(attempt, self.store)
-        self.remove_work(attempt)
-        self.followers.tell(attempt.stack.job_id, CHANGED)
+        self._ended.append(attempt)
+
+    def _clean_up(self) -> None:
+        """Remove what ended attempts left; after the next ones were launched, which wait for nothing else."""
+        for attempt in self._ended:
+            revoke(attempt, self.store)
+            shutil.rmtree(work_folder(self.settings.work, attempt), ignore_errors=True)
+            self.followers.tell(attempt.stack.job_id, CHANGED)
+        self._ended.clear()
 
     def _recover_launch(self, attempt: Attempt) -> None:
         """An attempt whose handle was never recorded: find its runner, or make sure that it can never begin."""
