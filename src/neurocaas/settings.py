@@ -31,6 +31,7 @@ class SiteDocument(Document):
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
     store: str = "file"
+    provider: str = "local"
     local: LocalMachine = LocalMachine()
     idle_minutes: Annotated[float, Field(gt=0)] = 10
 

@@ -1,9 +1,12 @@
-"""A public fake of every interface, a simulated cloud among them: for this project's tests and for yours."""
+"""Public fakes for this project's tests and for yours: a simulated cloud, a clock, and parts that die.
+
+A store needs no fake: the one for `file://` in a temporary folder is as fast.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,8 +15,8 @@ from typing import Any
 
 from neurocaas.bank import Hint, InstanceType, Launch, NoCapacity, State
 from neurocaas.blueprint import Need
-from neurocaas.errors import NotFound, Refused
-from neurocaas.storage import Entry, Store, keys
+from neurocaas.errors import Refused
+from neurocaas.storage import Store, keys
 
 
 class Killed(BaseException):
@@ -31,56 +34,6 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-class MemoryStore:
-    """A store in this process' memory."""
-
-    url = "memory://"
-
-    def __init__(self) -> None:
-        self._objects: dict[str, bytes] = {}
-
-    def put(self, key: str, data: bytes) -> None:
-        self._objects[keys.checked(key)] = data
-
-    def create(self, key: str, data: bytes) -> bool:
-        return self._objects.setdefault(keys.checked(key), data) is data
-
-    def get(self, key: str) -> bytes:
-        try:
-            return self._objects[keys.checked(key)]
-        except KeyError:
-            raise NotFound(f"The store has no object {key}.") from None
-
-    def head(self, key: str) -> Entry | None:
-        data = self._objects.get(keys.checked(key))
-        return None if data is None else Entry(key=key, size_bytes=len(data))
-
-    def list(self, prefix: str) -> Iterator[Entry]:
-        for key in sorted(self._objects):
-            if not prefix or key.startswith(f"{prefix}/"):
-                yield Entry(key=key, size_bytes=len(self._objects[key]))
-
-    def delete(self, key: str) -> None:
-        self._objects.pop(keys.checked(key), None)
-
-    def delete_below(self, prefix: str) -> None:
-        if not prefix:
-            raise Refused("The whole store is not deleted at once; a prefix is right.")
-        for entry in [*self.list(prefix)]:
-            self.delete(entry.key)
-
-    def put_file(self, path: Path, key: str, *, move: bool = False) -> None:
-        self.put(key, path.read_bytes())
-        if move:
-            path.unlink()
-
-    def get_file(self, key: str, path: Path) -> None:
-        path.write_bytes(self.get(key))
-
-    def local_path(self, key: str) -> Path | None:  # noqa: ARG002 (part of the interface)
-        return None
 
 
 @dataclass

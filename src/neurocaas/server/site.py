@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurocaas.bank import Provider
-from neurocaas.bank.local import LocalProvider
+from neurocaas.bank import Provider, open_provider
 from neurocaas.blueprint import SourceRepo
 from neurocaas.errors import Refused
 from neurocaas.server.analyses import Analyses
@@ -51,7 +50,7 @@ class Site:
 
     @cached_property
     def provider(self) -> Provider:
-        return LocalProvider(self.settings)
+        return open_provider(self.settings)
 
     @cached_property
     def signing_key(self) -> SigningKey:

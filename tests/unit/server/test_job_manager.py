@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from neurocaas.environment import Environment, EnvironmentSpec
 from neurocaas.errors import EnvironmentBroken
 from neurocaas.settings import Settings, SiteDocument
-from neurocaas.storage import keys
-from neurocaas.testing import FakeClock, Killed, MemoryStore, Mortal, SimulatedCloud
+from neurocaas.storage import keys, open_store
+from neurocaas.testing import FakeClock, Killed, Mortal, SimulatedCloud
 
 if TYPE_CHECKING:
     from neurocaas.server.jobs.job_manager import JobManager
@@ -45,7 +45,7 @@ class World:
         from neurocaas.blueprint import SourceRepo
         from neurocaas.server.analyses import Analyses
 
-        self.store = MemoryStore()
+        self.store = open_store((root / "store").as_uri())
         self.cloud = SimulatedCloud(store=self.store, capacity=capacity, price_per_hour=price)
         self.clock = FakeClock()
         self.environments = Environments()
@@ -54,7 +54,7 @@ class World:
         self.analyses = Analyses(repo=self.repo, store=self.store, unpacked=root / "versions")
         self.provider = self.cloud
         self.settings = Settings(
-            root=root / "site", site=SiteDocument(name="test"), database_url="", store_url="memory://"
+            root=root / "site", site=SiteDocument(name="test"), database_url="", store_url=self.store.url
         )
 
     def submit(self, data: list[str]) -> Job:

@@ -19,8 +19,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurocaas.bank import Hint
-from neurocaas.bank.local import LocalProvider
+from neurocaas.bank import Hint, Provider, open_provider
 from neurocaas.bell import Bell, ring
 from neurocaas.errors import NeurocaasError
 from neurocaas.settings import Settings, read_settings
@@ -103,7 +102,7 @@ def main(root: str) -> int:
         _log_to(settings.state / "logs" / "manager.log")
         bell = Bell(bell_path(settings))
         signal.signal(signal.SIGTERM, lambda *_: ring(bell.path, STOP))
-        provider = LocalProvider(settings)
+        provider = open_provider(settings)
         # The runners' parent gets ready while this process loads Django.
         provider.start()
         try:
@@ -132,7 +131,7 @@ def _leadership(settings: Settings) -> Iterator[bool]:
         yield True
 
 
-def _lead(settings: Settings, manager: JobManager, provider: LocalProvider, bell: Bell) -> bool:
+def _lead(settings: Settings, manager: JobManager, provider: Provider, bell: Bell) -> bool:
     """Turn after turn, until told to stop (False) or idle for long (True)."""
     recovered = False
     idle_since = time.monotonic()
@@ -176,7 +175,7 @@ def _wait(descriptors: list[int], bell: Bell, seconds: float) -> list[str]:
     return bell.drain() if bell.fileno() in ready else []
 
 
-def _manager(settings: Settings, provider: LocalProvider, bell: Bell) -> JobManager:
+def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
     """Everything that needs Django is imported here, after it is set up."""
     from neurocaas.server.site import open_site
 

@@ -1,0 +1,169 @@
+"""What every provider promises, in the same tests for each: this machine with real runners, and a simulated cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from neurocaas.bank import Launch, NoCapacity, Provider, State
+from neurocaas.bank.local import LocalProvider
+from neurocaas.blueprint import Need
+from neurocaas.errors import Refused
+from neurocaas.settings import LocalMachine, Settings, SiteDocument
+from neurocaas.storage import Store, keys, open_store
+from neurocaas.testing import SimulatedCloud
+
+ONE = Need(vcpus=1, memory_mib=128, storage_mib=64, gpus=0)
+PATIENCE_SECONDS = 30.0
+
+
+class Place:
+    """A provider with room for two stacks, and a store that its runners write to."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.folder = folder
+        self.kind = kind
+        self.store: Store = open_store((folder / "store").as_uri())
+        self.version = folder / "version"
+        self.version.mkdir()
+        self.cloud = SimulatedCloud(store=self.store)
+        self._count = 0
+
+    def open(self) -> Provider:
+        """The provider as a new job manager opens it."""
+        if self.kind == "simulated":
+            return self.cloud
+        machine = LocalMachine(vcpus=min(2, len(os.sched_getaffinity(0))), memory_gib="0.25")
+        site = SiteDocument(name="test", local=machine)
+        provider = LocalProvider(Settings(root=self.folder, site=site, database_url="", store_url=self.store.url))
+        provider.start()
+        return provider
+
+    def launch(self, seconds: float = 60) -> Launch:
+        """An attempt whose workflow sleeps."""
+        self._count += 1
+        prefix = keys.attempt("lab", "job", 0, self._count)
+        self.store.put(keys.lease(prefix), json.dumps({"token": "t"}).encode())
+        work = self.folder / ".neurocaas" / "work" / f"job-0-{self._count}"
+        document = {
+            "attempt": f"job/0/{self._count}",
+            "token": "t",
+            "store": self.store.url,
+            "prefix": prefix,
+            "work": str(work),
+            "inputs": [],
+            "config": {},
+            "seed": 0,
+            "workflow": {"files": str(self.version), "command": ["sleep", str(seconds)]},
+            "outputs": [],
+            "environment": {"digest": "e" * 64},
+            "resources": {"vcpus": 1, "memory_mib": 128, "storage_mib": 64, "processes": 32},
+            "timeout_seconds": 50,
+        }
+        return Launch(attempt=f"job/0/{self._count}", work=work, document=document, need=ONE)
+
+    def ended(self, launch: Launch) -> bool:
+        return self.store.head(keys.exit_record(str(launch.document["prefix"]))) is not None
+
+
+@pytest.fixture(params=["local", "simulated"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-provider-"))
+    folder.chmod(0o755)
+    yield Place(folder, request.param)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def provider(place: Place) -> Iterator[Provider]:
+    opened = place.open()
+    yield opened
+    opened.close()
+
+
+def _until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_a_launched_stack_runs_until_it_is_released(place: Place, provider: Provider) -> None:
+    handle = provider.launch(place.launch())
+    assert provider.sweep([handle]) == {handle: State.RUNNING}
+    provider.release(handle)
+    _until(lambda: provider.sweep([handle]) == {handle: State.GONE})
+
+
+def test_releasing_and_interrupting_twice_is_harmless(place: Place, provider: Provider) -> None:
+    handle = provider.launch(place.launch())
+    for _ in range(2):
+        provider.interrupt(handle)
+        provider.release(handle)
+    _until(lambda: provider.sweep([handle]) == {handle: State.GONE})
+
+
+def test_what_does_not_fit_now_is_told_and_fits_later(place: Place, provider: Provider) -> None:
+    handles = []
+    while not provider.shortage(ONE):
+        handles.append(provider.launch(place.launch()))
+    assert provider.shortage(ONE).endswith(".")
+    with pytest.raises(NoCapacity):
+        provider.launch(place.launch())
+    provider.release(handles.pop())
+    assert provider.shortage(ONE) == ""
+    for handle in handles:
+        provider.release(handle)
+
+
+def test_what_never_fits_is_refused(provider: Provider) -> None:
+    with pytest.raises(Refused, match=r"hardware.* is right"):
+        provider.instance_type(Need(vcpus=1, memory_mib=1, storage_mib=1, gpus=99))
+
+
+def test_an_interrupted_runner_reports_and_its_end_is_an_event(place: Place, provider: Provider) -> None:
+    launch = place.launch()
+    handle = provider.launch(launch)
+    _until(lambda: place.kind == "simulated" or (launch.work / "runner.json").exists())
+    provider.interrupt(handle)
+    _until(lambda: place.ended(launch))
+    seen: list[str] = []
+
+    def told() -> bool:
+        seen.extend(hint.what for hint in provider.events() if hint.attempt == launch.attempt)
+        return "exit" in seen
+
+    _until(told)
+
+
+def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
+    first = place.open()
+    launch = place.launch()
+    handle = first.launch(launch)
+    _until(lambda: place.kind == "simulated" or (launch.work / "runner.json").exists())
+    first.close()
+    second = place.open()
+    try:
+        assert second.sweep([handle]) == {handle: State.RUNNING}
+        assert second.find(launch.attempt, launch.work) is not None
+        second.adopt([handle])
+        others = []
+        while not second.shortage(ONE):
+            others.append(second.launch(place.launch()))
+        assert len(others) == min(2, len(os.sched_getaffinity(0))) - 1  # the adopted one holds its share
+        for one in (handle, *others):
+            second.release(one)
+    finally:
+        second.close()
+
+
+def test_what_was_never_launched_is_not_found(place: Place, provider: Provider) -> None:
+    launch = place.launch()
+    assert provider.find(launch.attempt, launch.work) is None
