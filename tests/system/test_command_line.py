@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,9 @@ def test_interrupting_run_detaches_and_the_job_goes_on(local_site: TestSite) -> 
         "--out",
         local_site.folder / "o",
     ]
-    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Whoever starts the tests in the background of a shell ignores this signal, and children inherit that.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     assert run.stderr is not None
     while "running" not in run.stderr.readline():
         pass
@@ -216,6 +219,21 @@ def test_a_full_disk_for_the_results_is_told_in_one_sentence(local_site: TestSit
         assert "the disk is full" in answer.err
         assert not (small / "out" / "d000").exists()
     finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_full_disk_for_the_store_fails_the_dataset_in_words(local_site: TestSite, tmp_path: Path) -> None:
+    small = _small_disk(tmp_path)
+    try:
+        local_site.variables["NEUROCAAS_STORE_URL"] = small.as_uri()
+        local_site.analysis("fill", "head -c 3M /dev/zero > $NEUROCAAS_RESULTS/zeros")
+        answer = local_site("run", "fill", local_site.data()[0], "--out", tmp_path / "out", "--json", expect=1)
+        (stack,) = answer.json["stacks"]
+        assert (stack["status"], stack["reason"]) == ("failed", "RESULTS_NOT_STORED")
+        assert "the disk is full" in stack["message"]
+        assert len(stack["attempts"]) == 1
+    finally:
+        local_site.end()
         subprocess.run(["umount", small], check=True)
 
 

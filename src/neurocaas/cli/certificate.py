@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from neurocaas.cli.context import site_settings
+from neurocaas.cli.context import site_settings, trusted_keys_folder
 from neurocaas.cli.output import json_option, print_json, print_table
 from neurocaas.documents import read_json
 from neurocaas.errors import Altered, NeurocaasError, Refused, UnknownKey
@@ -122,7 +122,7 @@ def distrust(name: str, as_json: bool) -> None:
 def _trusted() -> TrustedKeys:
     from neurocaas.certificate import TrustedKeys
 
-    return TrustedKeys(site_settings().trusted_keys)
+    return TrustedKeys(trusted_keys_folder())
 
 
 def _site_name_in(file: Path) -> str:

@@ -29,6 +29,15 @@ def site_settings() -> Settings:
     return read_settings(root)
 
 
+def trusted_keys_folder() -> Path:
+    """The site's trusted keys; a person without a site, who only verifies, keeps them among their own settings."""
+    root = find_site(click.get_current_context().find_root().obj)
+    if (root / SITE_FILE).is_file():
+        return read_settings(root).trusted_keys
+    configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(configuration) / "neurocaas" / "trusted"
+
+
 def this_site() -> Site:
     """The site meant, with its database."""
     from neurocaas.server.site import open_site

@@ -102,6 +102,8 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         sys.exit(fail(f"{where}{error.strerror or error}.", 8, as_json=as_json))
     except Exception as error:  # noqa: BLE001 (the last resort)
+        if type(error).__module__ == "django.db.utils":
+            sys.exit(fail(f"The database can't be used: {error}.", 8, as_json=as_json))
         sys.exit(fail(f"A fault of the platform: {error!r}. Details: {_keep(error)}", 70, as_json=as_json))
 
 

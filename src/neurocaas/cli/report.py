@@ -18,7 +18,9 @@ def report(job: dict[str, Any], fetched: Fetched | None = None) -> None:
     timeline(job)
     for stack in job["stacks"]:
         if stack["message"]:
-            click.echo(f"{stack['dataset']}: {stack['status']} ({stack['reason']}). {stack['message']}")
+            click.echo(
+                f"{stack['dataset']}: {stack['status']} ({stack['reason']}). {stack['message']} {stack['remedy']}"
+            )
     click.echo(f"Job {job['job']} {job['status']}. Cost ${float(job['cost_dollars']):.2f}.")
     if fetched is None:
         return

@@ -18,7 +18,7 @@ from django.db.models import Min
 from neurocaas.bank import Hint, NoCapacity, Provider, State
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError, NotFound
-from neurocaas.reasons import REMEDY, Reason
+from neurocaas.reasons import Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
@@ -131,6 +131,7 @@ class JobManager:
         exit_record = self._exit_record(attempt)
         if exit_record is None and state is State.RUNNING:
             return False
+        exit_record = exit_record or self._unstored_exit_record(attempt)
         if exit_record is not None:
             settle(attempt, exit_record, self.store, now)
         elif attempt.stack.job.cancel_requested:
@@ -147,6 +148,16 @@ class JobManager:
             return None
         exit_record = ExitRecord.model_validate_json(data)
         return exit_record if exit_record.token == attempt.token else None
+
+    def _unstored_exit_record(self, attempt: Attempt) -> ExitRecord | None:
+        """What a runner on this machine left in its work folder because the store did not take it."""
+        try:
+            data = (work_folder(self.settings.work, attempt) / "exit.json").read_bytes()
+        except OSError:
+            return None
+        exit_record = ExitRecord.model_validate_json(data)
+        # Results that are not in the store are no results.
+        return exit_record if exit_record.token == attempt.token and not exit_record.succeeded else None
 
     def _note_progress(self, attempt: Attempt, now: datetime) -> None:
         watch = self._watches.setdefault(attempt.pk, _Watch(changed_at=now, looked_at=now - LOOK_AGAIN))
@@ -270,7 +281,7 @@ class JobManager:
         try:
             prepared = self.preparation.get(job.id, job.analysis, job.version)
         except (NeurocaasError, OSError) as fault:
-            message = f"The analysis environment can't be used: {fault} {REMEDY[Reason.ENVIRONMENT_BROKEN]}"
+            message = f"The analysis environment can't be used: {fault}"
             reason = Reason.ENVIRONMENT_BROKEN
             advance_all(waiting, start=Status.WAITING, to=Status.FAILED, at=now, reason=reason, message=message)
             return None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from neurocaas.documents import canonical
-from neurocaas.reasons import REMEDY, Reason
+from neurocaas.reasons import Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.launching import prefix
@@ -66,7 +66,7 @@ def end(
             again = f"{message} It is tried again (attempt {stack.attempts_made + 1} of {job.max_attempts})."
             advance(stack, to=Status.WAITING, at=at, reason=Reason.RETRYING, message=again, retry_at=at + wait)
         else:
-            advance(stack, to=outcome, at=at, reason=reason, message=f"{message} {REMEDY[reason]}".strip())
+            advance(stack, to=outcome, at=at, reason=reason, message=message)
 
 
 def _outcome(reason: Reason, *, succeeded: bool) -> Status:

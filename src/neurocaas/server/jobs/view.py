@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from neurocaas.errors import Ambiguous, NotFound
+from neurocaas.reasons import REMEDY, Reason
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.models import Attempt, Job, Stack
 from neurocaas.server.jobs.status import ENDED
@@ -78,6 +79,7 @@ def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
         "status": stack.status,
         "reason": stack.reason,
         "message": stack.message,
+        "remedy": REMEDY[Reason(stack.reason)],
         "progress": stack.progress,
         "note": stack.note if stack.status not in ENDED else "",
         "started_at": timestamp(stack.started_at),
