@@ -21,7 +21,7 @@ class LocalMachine(Document):
 
     vcpus: Annotated[int, Field(ge=1)] | None = None
     memory_gib: Annotated[Decimal, Field(gt=0)] | None = None
-    gpus: tuple[str, ...] = ()
+    gpus: tuple[str, ...] | None = None
     price_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal(0)
 
 

@@ -48,7 +48,7 @@ class LocalProvider:
         self._cores = tuple(available[: machine.vcpus or len(available)])
         total_mib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024**2
         self._memory_mib = int(machine.memory_gib * 1024) if machine.memory_gib else total_mib
-        self._gpus = machine.gpus
+        self._gpus = _gpus_here() if machine.gpus is None else machine.gpus
         self._price_per_hour = machine.price_per_hour
         self._shares: dict[str, _Share] = {}
         self._attempts: dict[int, str] = {}
@@ -248,6 +248,12 @@ class LocalProvider:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(json.loads(handle)["pid"], number)
+
+
+def _gpus_here() -> tuple[str, ...]:
+    """The numbers of this machine's NVIDIA GPUs, as CUDA_VISIBLE_DEVICES wants them."""
+    numbers = (one.name.removeprefix("nvidia") for one in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(sorted(filter(str.isdigit, numbers), key=int))
 
 
 def _alive(handle: str) -> bool:

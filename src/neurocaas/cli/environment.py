@@ -84,10 +84,10 @@ def gc(days: float, as_json: bool) -> None:
     keep = set(Job.objects.filter(status__in=UNFINISHED).values_list("environment_digest", flat=True))
     removed = site.environments.gc(keep, timedelta(days=days))
     if as_json:
-        print_json([str(one) for one in removed])
+        print_json([one.model_dump() for one in removed])
     else:
         for one in removed:
-            click.echo(str(one))
+            click.echo(f"removed {one.what} {one.name[:12]} ({one.size_bytes / 1e6:.0f} MB)")
 
 
 def _store() -> EnvironmentStore:

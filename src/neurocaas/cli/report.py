@@ -45,4 +45,5 @@ def timeline(job: dict[str, Any]) -> None:
         length = max(1, round((stop - start).total_seconds() / whole * BAR))
         bar = (" " * left + "█" * length)[:BAR].ljust(BAR)
         click.echo(f"{one['dataset'].ljust(width)} |{bar}| {(stop - start).total_seconds():6.2f} s  {one['status']}")
-    click.echo(f"{len(ran)} datasets in {whole:.2f} s, up to {at_once(spans)} at once.")
+    datasets = "1 dataset" if len(ran) == 1 else f"{len(ran)} datasets"
+    click.echo(f"{datasets} in {whole:.2f} s, up to {at_once(spans)} at once.")
