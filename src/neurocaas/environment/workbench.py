@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from neurocaas.environment.tree import hand_over
+from neurocaas.errors import Unavailable
 from neurocaas.sandbox import Limits, Mount, View, start
 from neurocaas.sandbox.watching import Watching
 
@@ -71,4 +72,9 @@ def run_sandboxed(
         raise
     finally:
         ending = sandboxed.wait()
+    if not ending.set_up:
+        said = log.read_text(errors="replace").strip().rpartition("\n")[2]
+        raise Unavailable(
+            f"The sandbox can't be made on this machine: {said}", remedy="neurocaas doctor says what to do."
+        )
     return 128 + (ending.signal or 0) if ending.exit_code is None else ending.exit_code
