@@ -33,7 +33,7 @@ def _victims(site: TestSite, what: str) -> list[int]:
         return [pid] if (pid := site.manager_pid()) else []
     if what == "everything":
         return list(site.processes())
-    runners = [json.loads(one.read_text())["pid"] for one in site.root.glob(".neurocaas/work/*/runner.json")]
+    runners = [json.loads(one.read_text())["pid"] for one in (site.root / ".neurocaas" / "work").glob("*/runner.json")]
     if what == "runner":
         return runners[:1]
     return [child for runner in runners for child in _workflows(runner)][:1]

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from neurocaas.documents import Document
 from neurocaas.environment import tree as trees
 from neurocaas.environment.locks import locked, locked_if_free
 from neurocaas.environment.shelf import Shelf
-from neurocaas.environment.values import Value
 from neurocaas.errors import EnvironmentBroken
 
 LOCK = "cleaning.lock"
@@ -20,7 +20,7 @@ SPARED_WHILE_BUILDING_SECONDS = 600.0
 GOING = "going."
 
 
-class Removed(Value):
+class Removed(Document):
     """One thing that was removed. what: environment, interpreter, leftover, damaged."""
 
     what: str

@@ -10,28 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict
-
+from neurocaas.documents import Document
 from neurocaas.errors import Refused
 
 PYTHON_REQUEST = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
 LOCK_MAX_BYTES = 16 * 1024**2
 
 
-class Value(BaseModel):
-    """Frozen, and strict about what it holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Mount(Value):
+class Mount(Document):
     """A folder of this machine, and where the workflow sees it (read-only)."""
 
     source: Path
     target: str
 
 
-class Interpreter(Value):
+class Interpreter(Document):
     """A Python that stands on its own: `tree` is mounted read-only at /python.
 
     digest: of its files, `executable` and `variables`; version: 3.11.7; variables: what a process needs to start it.
@@ -47,7 +40,7 @@ class Interpreter(Value):
     tree: Path
 
 
-class Environment(Value):
+class Environment(Document):
     """An immutable analysis environment that is built and whole (paper §2.1.1). Everything in `mounts` is read-only.
 
     path: what goes first on PATH; size_bytes: of its own files, without the interpreter's; built_at: ISO-8601 UTC.
@@ -67,7 +60,7 @@ class Environment(Value):
     request: str = ""
 
 
-class Damage(Value):
+class Damage(Document):
     """One thing that is not as it was built. digest: whose it is; where: the path; what: the rest of the sentence."""
 
     digest: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -89,10 +90,15 @@ def create_site(root: Path, name: str) -> Site:
     root = root.resolve()
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise Refused(f"{root} is not an empty folder; a new or empty folder is right for a site.")
-    SourceRepo(root).create(bundled_analyses(), {"name": name})
-    settings = read_settings(root)
-    settings.state.mkdir(mode=0o700)
-    settings.key.parent.mkdir(mode=0o700)
-    key = SigningKey.create(settings.key)
-    TrustedKeys(settings.trusted_keys).add(key.public_path, name)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    # Made beside its place and moved there whole: an interrupted init leaves nothing that looks like a site.
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as temporary:
+        made = Path(temporary) / "site"
+        SourceRepo(made).create(bundled_analyses(), {"name": name})
+        settings = read_settings(made)
+        settings.state.mkdir(mode=0o700)
+        settings.key.parent.mkdir(mode=0o700)
+        key = SigningKey.create(settings.key)
+        TrustedKeys(settings.trusted_keys).add(key.public_path, name)
+        made.rename(root)
     return open_site(root)
