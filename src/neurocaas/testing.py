@@ -32,6 +32,10 @@ class FakeClock:
     def __call__(self) -> datetime:
         return self.now
 
+    def ticks(self) -> float:
+        """The same time, as a machine that never sleeps counts it."""
+        return self.now.timestamp()
+
     def advance(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 

@@ -76,6 +76,7 @@ class World:
             certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
             followers=Followers(self.settings),
             clock=self.clock,
+            ticks=self.clock.ticks,
         )
 
 
@@ -194,6 +195,62 @@ def test_a_running_stack_survives_a_new_version_of_its_analysis(
     world.manager().turn()
     document = world.cloud._running[f"{job.id}/0/1"]
     assert (Path(document["workflow"]["files"]) / "workflow.py").read_text() == "print(1)\n"
+
+
+def test_a_record_of_the_end_that_can_not_be_read_fails_its_stack_only(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job, manager = world.submit(numbers(2)), world.manager()
+    manager.turn()
+    garbled = world.cloud._running[f"{job.id}/0/1"]
+    world.store.put(keys.exit_record(garbled["prefix"]), b"garbage")
+    world.cloud.finish(f"{job.id}/1/1")
+    manager.turn()
+    assert list(job.stacks.order_by("index").values_list("status", "reason")) == [
+        ("failed", "INTERNAL"),
+        ("succeeded", ""),
+    ]
+
+
+def test_a_stack_that_no_instance_fits_any_more_fails_and_does_not_block_the_queue(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job, manager = world.submit(numbers(2)), world.manager()
+    job.stacks.filter(index=0).update(need={"vcpus": 1, "memory_mib": 1, "storage_mib": 1, "gpus": 1})
+    manager.turn()
+    assert world.cloud.running == [f"{job.id}/1/1"]
+    first = job.stacks.get(index=0)
+    assert (first.status, first.reason) == ("failed", "NO_CAPACITY")
+
+
+def test_a_job_uses_no_more_instances_than_its_analysis_may_and_says_so(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    from neurocaas.server.jobs.models import Job
+
+    job, other = world.submit(numbers(2)), world.submit(numbers(1))
+    Job.objects.filter(pk=job.pk).update(max_instances=1)
+    world.manager().turn()
+    assert world.cloud.running == [f"{job.id}/0/1", f"{other.id}/0/1"]
+    assert job.stacks.get(index=1).message == "The job has as many instances as its analysis may use at once (1)."
+
+
+def test_a_runner_that_does_not_stop_when_cancelled_loses_its_instance(
+    world: World, numbers: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neurocaas.server.jobs.cancel import cancel
+
+    monkeypatch.setattr(world.cloud, "interrupt", lambda handle: None)
+    job, manager = world.submit(numbers(1)), world.manager()
+    manager.turn()
+    cancel(job)
+    manager.turn()
+    assert manager.due is not None
+    assert (manager.due - world.clock()).total_seconds() == 5
+    world.clock.advance(5)
+    manager.turn()
+    job.refresh_from_db()
+    assert (job.status, world.cloud.running) == ("cancelled", [])
 
 
 def test_money_is_held_charged_and_released(tmp_path: Path, analysis: Path, any_database: str) -> None:

@@ -197,6 +197,7 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         followers=Followers(settings),
         clock=lambda: datetime.now(UTC),
+        ticks=time.monotonic,
     )
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Min
+from django.db.models import Min, QuerySet
 
 from neurocaas.bank import Hint, NoCapacity, Provider, State
 from neurocaas.blueprint import Need
-from neurocaas.errors import NeurocaasError, NotFound
+from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.reasons import Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
@@ -34,20 +34,20 @@ from neurocaas.storage import Store, keys
 log = logging.getLogger(__name__)
 
 UNFINISHED = (Status.WAITING, Status.LAUNCHING, Status.RUNNING)
-SILENCE = timedelta(seconds=60)  # a runner that wrote no segment for so long is taken for lost
-CANCEL_GRACE = timedelta(seconds=5)
-LOOK_AGAIN = timedelta(seconds=1)  # progress is read from the store at most this often per attempt
+SILENCE_SECONDS = 60.0  # a runner that wrote no segment for so long is taken for lost
+CANCEL_GRACE_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 1.0  # progress is read from the store at most this often per attempt
 QUEUE_LENGTH = 64  # stacks that wait, read at once
 
 
 @dataclass(kw_only=True)
 class _Watch:
-    """What this manager has seen of a live attempt, on its own clock: clocks of other machines need not agree."""
+    """What this manager has seen of a live attempt, in its own ticks: clocks of other machines need not agree."""
 
     sequence: int = -1
-    changed_at: datetime
-    looked_at: datetime
-    interrupted_at: datetime | None = None
+    changed_at: float
+    looked_at: float
+    interrupted_at: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -61,6 +61,7 @@ class JobManager:
     certify: Callable[[Job, Status, Reason], None]
     followers: Followers
     clock: Callable[[], datetime]
+    ticks: Callable[[], float]  # seconds that pass only while this machine is awake
     _watches: dict[int, _Watch] = field(default_factory=dict)
     _live: dict[int, Attempt] = field(default_factory=dict)
     _queue: deque[Stack] = field(default_factory=deque)
@@ -88,15 +89,18 @@ class JobManager:
         if hints is None:
             self._read_live()
             self._queue.clear()
+            self.due = self._next_retry(now)
             self._cancel(now)
         jobs = self._observe(hints, now)
         if hints is None or jobs:
             self._launch_waiting(now)
         self._clean_up()
-        if hints is None:
-            self.due = self._next_retry(now)
-            jobs = self._open_jobs()
-        self._conclude(jobs, now)
+        for job_id in self._open_jobs() if hints is None else jobs:
+            try:
+                self._conclude(job_id, now)
+            except Exception:
+                # A fault of ours in one job must not keep the others from ending; this one is tried again.
+                log.exception("job %s could not be concluded", job_id)
 
     def has_work(self) -> bool:
         return Job.objects.filter(status__in=UNFINISHED).exists()
@@ -123,15 +127,20 @@ class JobManager:
             if whats.get(attempt.name) != "log" and self._settle_if_ended(attempt, states[attempt.handle], now):
                 jobs.add(attempt.stack.job_id)
             else:
-                self._note_progress(attempt, now)
+                self._note_progress(attempt)
         return jobs
 
     def _settle_if_ended(self, attempt: Attempt, state: State, now: datetime) -> bool:
         # The state was asked for first: a runner that is gone has written its exit record, or never will.
-        exit_record = self._exit_record(attempt)
-        if exit_record is None and state is State.RUNNING:
-            return False
-        exit_record = exit_record or self._unstored_exit_record(attempt)
+        try:
+            exit_record = self._exit_record(attempt)
+            if exit_record is None and state is State.RUNNING:
+                return False
+            exit_record = exit_record or self._unstored_exit_record(attempt)
+        except ValueError:
+            end(attempt, Reason.INTERNAL, "The runner's record of the stack's end can't be read.", now)
+            self._let_go(attempt)
+            return True
         if exit_record is not None:
             settle(attempt, exit_record, self.store, now)
         elif attempt.stack.job.cancel_requested:
@@ -142,6 +151,7 @@ class JobManager:
         return True
 
     def _exit_record(self, attempt: Attempt) -> ExitRecord | None:
+        """What the attempt's runner wrote last. Raises ValueError if it is no record."""
         try:
             data = self.store.get(keys.exit_record(prefix(attempt)))
         except NotFound:
@@ -159,21 +169,26 @@ class JobManager:
         # Results that are not in the store are no results.
         return exit_record if exit_record.token == attempt.token and not exit_record.succeeded else None
 
-    def _note_progress(self, attempt: Attempt, now: datetime) -> None:
-        watch = self._watches.setdefault(attempt.pk, _Watch(changed_at=now, looked_at=now - LOOK_AGAIN))
-        if now - watch.looked_at < LOOK_AGAIN:
+    def _note_progress(self, attempt: Attempt) -> None:
+        tick, watch = self.ticks(), self._watch(attempt)
+        if tick - watch.looked_at < LOOK_AGAIN_SECONDS:
             return
-        watch.looked_at = now
+        watch.looked_at = tick
         seen: Latest | None = latest(self.store, prefix(attempt))
         if seen is not None and seen.sequence != watch.sequence:
-            watch.sequence, watch.changed_at = seen.sequence, now
+            watch.sequence, watch.changed_at = seen.sequence, tick
             Stack.objects.filter(pk=attempt.stack_id).update(progress=seen.progress, note=seen.message)
             self.followers.tell(attempt.stack.job_id, CHANGED)
-        elif now - watch.changed_at > SILENCE:
+        elif tick - watch.changed_at > SILENCE_SECONDS:
             # Without its lease it must not go on elsewhere; without its allocation it can't go on here.
             revoke(attempt, self.store)
             self.provider.release(attempt.handle)
-            log.warning("%s was silent for %s; released", attempt, SILENCE)
+            log.warning("%s was silent for %s s; released", attempt, SILENCE_SECONDS)
+
+    def _watch(self, attempt: Attempt) -> _Watch:
+        tick = self.ticks()
+        fresh = _Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
+        return self._watches.setdefault(attempt.pk, fresh)
 
     def _let_go(self, attempt: Attempt) -> None:
         self._watches.pop(attempt.pk, None)
@@ -224,13 +239,14 @@ class JobManager:
 
     def _stop(self, attempt: Attempt, now: datetime) -> None:
         """Ask the runner to stop; one that has not after a while loses its instance, and this pass sees it gone."""
-        watch = self._watches.setdefault(attempt.pk, _Watch(changed_at=now, looked_at=now))
+        tick, watch = self.ticks(), self._watch(attempt)
         if watch.interrupted_at is None:
             revoke(attempt, self.store)
             self.provider.interrupt(attempt.handle)
-            watch.interrupted_at = now
-            self.due = min(self.due or now + CANCEL_GRACE, now + CANCEL_GRACE)
-        elif now - watch.interrupted_at > CANCEL_GRACE:
+            watch.interrupted_at = tick
+            grace_ends = now + timedelta(seconds=CANCEL_GRACE_SECONDS)
+            self.due = min(self.due or grace_ends, grace_ends)
+        elif tick - watch.interrupted_at >= CANCEL_GRACE_SECONDS:
             self.provider.release(attempt.handle)
 
     # Launching
@@ -240,15 +256,29 @@ class JobManager:
         skipped: set[str] = set()
         busy = Counter(attempt.stack.job_id for attempt in self._live.values())
         while stack := self._next_waiting(skipped, now):
-            prepared = self._prepared(stack.job, now) if busy[stack.job_id] < stack.job.max_instances else None
-            if prepared is None:
-                skipped.add(stack.job_id)
+            job = stack.job
+            if busy[job.id] >= job.max_instances:
+                allowed = f"The job has as many instances as its analysis may use at once ({job.max_instances})."
+                self._explain_waiting(allowed, Stack.objects.filter(job=job))
+                skipped.add(job.id)
+            elif (prepared := self._prepared(job, now)) is None:
+                skipped.add(job.id)
+            elif impossible := self._impossible(stack):
+                advance(self._queue.popleft(), to=Status.FAILED, at=now, reason=Reason.NO_CAPACITY, message=impossible)
             elif short := self.provider.shortage(Need(**stack.need)):
-                self._explain_waiting(short)
+                self._explain_waiting(short, Stack.objects.all())
                 return
             else:
                 self._launch(self._queue.popleft(), prepared, now)
-                busy[stack.job_id] += 1
+                busy[job.id] += 1
+
+    def _impossible(self, stack: Stack) -> str:
+        """Why no instance will ever do, though one would have when the job was admitted; empty if one will."""
+        try:
+            self.provider.instance_type(Need(**stack.need))
+        except Refused as cause:
+            return cause.message
+        return ""
 
     def _next_waiting(self, skipped: Collection[str], now: datetime) -> Stack | None:
         """The first stack in the queue whose job may launch now; the queue is filled again when it has run out."""
@@ -266,7 +296,7 @@ class JobManager:
         attempt = claim(stack, self.provider, now)
         try:
             handle = launch(attempt, prepared, self.store, self.provider, self.settings.work)
-        except (NeurocaasError, OSError) as fault:
+        except (NeurocaasError, OSError, ValueError) as fault:
             log.warning("%s could not be launched: %s", attempt, fault)
             reason = Reason.INTERRUPTED if isinstance(fault, NoCapacity) else Reason.INSTANCE_LOST
             end(attempt, reason, f"The instance could not be started: {fault}", self.clock())
@@ -280,7 +310,7 @@ class JobManager:
         waiting = Stack.objects.filter(job=job, status=Status.WAITING)
         try:
             prepared = self.preparation.get(job.id, job.analysis, job.version)
-        except (NeurocaasError, OSError) as fault:
+        except (NeurocaasError, OSError, ValueError) as fault:
             message = f"The analysis environment can't be used: {fault}"
             reason = Reason.ENVIRONMENT_BROKEN
             advance_all(waiting, start=Status.WAITING, to=Status.FAILED, at=now, reason=reason, message=message)
@@ -295,13 +325,13 @@ class JobManager:
             job.save(update_fields=["environment_digest"])
         return prepared
 
-    def _explain_waiting(self, short: str) -> None:
-        """Say why the queue waits, once per stack: that other numbers are free by now is not told again."""
+    def _explain_waiting(self, message: str, stacks: QuerySet[Stack]) -> None:
+        """Say why these stacks wait, once: that other numbers are free by now is not told again."""
         unexplained = {"", Reason.WAITING_FOR_ENVIRONMENT}
         if self._queue[0].reason not in unexplained:
             return
-        waiting = Stack.objects.filter(status=Status.WAITING, reason__in=unexplained)
-        waiting.update(reason=Reason.WAITING_FOR_INSTANCE, message=short)
+        waiting = stacks.filter(status=Status.WAITING, reason__in=unexplained)
+        waiting.update(reason=Reason.WAITING_FOR_INSTANCE, message=message)
         for stack in self._queue:
             if stack.reason in unexplained:
                 stack.reason = Reason.WAITING_FOR_INSTANCE
@@ -311,22 +341,21 @@ class JobManager:
     def _open_jobs(self) -> set[str]:
         return set(Job.objects.filter(status__in=UNFINISHED).values_list("pk", flat=True))
 
-    def _conclude(self, jobs: Collection[str], now: datetime) -> None:
-        """End those jobs whose stacks have all ended: certificate first, so that who sees the end finds it."""
-        for job_id in jobs:
-            if any(attempt.stack.job_id == job_id for attempt in self._live.values()):
-                continue
-            if Stack.objects.filter(job_id=job_id, status__in=UNFINISHED).exists():
-                continue
-            job = Job.objects.get(pk=job_id)
-            status, reason, message = _verdict(job)
-            job.ended_at = now
-            self.certify(job, status, reason)
-            with transaction.atomic():
-                ledger.release(job, now)
-                advance(job, to=status, at=now, reason=reason, message=message)
-            self.preparation.forget(job.id)
-            self.followers.tell(job.id, ENDED)
+    def _conclude(self, job_id: str, now: datetime) -> None:
+        """End the job if its stacks have all ended: certificate first, so that who sees the end finds it."""
+        if any(attempt.stack.job_id == job_id for attempt in self._live.values()):
+            return
+        if Stack.objects.filter(job_id=job_id, status__in=UNFINISHED).exists():
+            return
+        job = Job.objects.get(pk=job_id)
+        status, reason, message = _verdict(job)
+        job.ended_at = now
+        self.certify(job, status, reason)
+        with transaction.atomic():
+            ledger.release(job, now)
+            advance(job, to=status, at=now, reason=reason, message=message)
+        self.preparation.forget(job.id)
+        self.followers.tell(job.id, ENDED)
 
 
 def _verdict(job: Job) -> tuple[Status, Reason, str]:
