@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from support.fixtures import local_site, shared_environments, site
+from support.s3 import s3_endpoint
 
-__all__ = ["local_site", "shared_environments", "site"]  # fixtures, which pytest finds by name
+__all__ = ["local_site", "s3_endpoint", "shared_environments", "site"]  # fixtures, which pytest finds by name
 
 
 @pytest.fixture(autouse=True)

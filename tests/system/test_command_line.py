@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support.sites import NEUROCAAS, Answer, TestSite, until
+from support.s3 import BUCKET
+from support.sites import NEUROCAAS, Answer, TestSite, make_site, until
 
 COPY = 'sleep "${PAUSE:-0}"; cp "$NEUROCAAS_INPUT_DATA" "$NEUROCAAS_RESULTS/copy.txt"; echo done'
 OUTPUT = {"copy": {"kind": "txt", "pattern": "copy.txt"}}
@@ -35,6 +36,17 @@ def test_a_job_from_files_to_results_and_a_certificate(site: TestSite) -> None:
     again = site.folder / "again"
     site("results", job["job"], "--out", again)
     assert (again / "d000" / "copy.txt").read_text() == "dataset 0\n"
+
+
+def test_a_job_whose_results_are_kept_on_s3(local_site: TestSite, s3_endpoint: str) -> None:
+    local_site.variables["NEUROCAAS_STORE_URL"] = f"s3://{BUCKET}/{local_site.folder.name}"
+    local_site.analysis("copy", COPY, outputs=OUTPUT)
+    out = local_site.folder / "out"
+    local_site("run", "copy", *local_site.data(3), "--out", out)
+    assert (out / "d001" / "copy.txt").read_text() == "dataset 1\n"
+    assert (out / "d001" / "log.txt").read_text() == "done\n"
+    local_site("verify", out / "certificate.json", out)
+    assert not (local_site.root / ".neurocaas" / "store").exists()
 
 
 def test_results_replace_those_of_an_earlier_job_and_nothing_else(local_site: TestSite) -> None:
@@ -179,9 +191,7 @@ BAD: dict[str, tuple[Case, int, str]] = {
 @pytest.fixture(scope="module")
 def copy_site(shared_environments: Path, tmp_path_factory: pytest.TempPathFactory) -> TestSite:
     """One site for all refusals: none of them leaves anything behind, which the last test looks at."""
-    from support.sites import make_site
-
-    site = make_site(tmp_path_factory.mktemp("refusals"), shared_environments)
+        site = make_site(tmp_path_factory.mktemp("refusals"), shared_environments)
     site.analysis("copy", COPY, outputs=OUTPUT)
     return site
 
