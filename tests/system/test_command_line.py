@@ -190,8 +190,8 @@ BAD: dict[str, tuple[Case, int, str]] = {
 
 @pytest.fixture(scope="module")
 def copy_site(shared_environments: Path, tmp_path_factory: pytest.TempPathFactory) -> TestSite:
-    """One site for all refusals: none of them leaves anything behind, which the last test looks at."""
-        site = make_site(tmp_path_factory.mktemp("refusals"), shared_environments)
+    """One site for all refusals: none of them leaves a job behind."""
+    site = make_site(tmp_path_factory.mktemp("refusals"), shared_environments)
     site.analysis("copy", COPY, outputs=OUTPUT)
     return site
 
