@@ -65,7 +65,6 @@ class JobManager:
     _watches: dict[int, _Watch] = field(default_factory=dict)
     _live: dict[int, Attempt] = field(default_factory=dict)
     _queue: deque[Stack] = field(default_factory=deque)
-    _ended: list[Attempt] = field(default_factory=list)
     due: datetime | None = None  # when the next stack that waits to be tried again may be
 
     def recover(self) -> None:
@@ -91,11 +90,12 @@ class JobManager:
             self._queue.clear()
             self.due = self._next_retry(now)
             self._cancel(now)
-        jobs = self._observe(hints, now)
-        if hints is None or jobs:
+        ended = self._observe(hints)
+        if hints is None or ended:
             self._launch_waiting(now)
-        self._clean_up()
-        for job_id in self._open_jobs() if hints is None else jobs:
+        for attempt in ended:
+            self._settle(attempt, now)
+        for job_id in self._open_jobs() if hints is None else {attempt.stack.job_id for attempt in ended}:
             try:
                 self._conclude(job_id, now)
             except Exception:
@@ -116,39 +116,40 @@ class JobManager:
 
     # Observing
 
-    def _observe(self, hints: Collection[Hint] | None, now: datetime) -> set[str]:
-        """Settle what has ended, and note the progress of what has not. Returns the jobs of what ended."""
+    def _observe(self, hints: Collection[Hint] | None) -> list[Attempt]:
+        """Note the progress of what runs. Returns what has ended, which gave its instance back: others need not wait
+        until it is settled."""
         whats = {hint.attempt: hint.what for hint in hints or () if hint.what == "log"}
         whats |= {hint.attempt: hint.what for hint in hints or () if hint.what != "log"}
         named = [one for one in self._live.values() if hints is None or one.name in whats]
         states = self.provider.sweep([one.handle for one in named])
-        jobs: set[str] = set()
+        ended = []
         for attempt in named:
-            if whats.get(attempt.name) != "log" and self._settle_if_ended(attempt, states[attempt.handle], now):
-                jobs.add(attempt.stack.job_id)
+            if whats.get(attempt.name) != "log" and self._has_ended(attempt, states[attempt.handle]):
+                del self._live[attempt.pk]
+                self.provider.release(attempt.handle)
+                ended.append(attempt)
             else:
                 self._note_progress(attempt)
-        return jobs
+        return ended
 
-    def _settle_if_ended(self, attempt: Attempt, state: State, now: datetime) -> bool:
-        # The state was asked for first: a runner that is gone has written its exit record, or never will.
+    def _has_ended(self, attempt: Attempt, state: State) -> bool:
+        return state is State.GONE or self.store.head(keys.exit_record(prefix(attempt))) is not None
+
+    def _settle(self, attempt: Attempt, now: datetime) -> None:
+        """Record how an attempt ended. It was seen to be gone before this looks for its record: no other will come."""
         try:
-            exit_record = self._exit_record(attempt)
-            if exit_record is None and state is State.RUNNING:
-                return False
-            exit_record = exit_record or self._unstored_exit_record(attempt)
+            exit_record = self._exit_record(attempt) or self._unstored_exit_record(attempt)
         except ValueError:
             end(attempt, Reason.INTERNAL, "The runner's record of the stack's end can't be read.", now)
-            self._let_go(attempt)
-            return True
-        if exit_record is not None:
-            settle(attempt, exit_record, self.store, now)
-        elif attempt.stack.job.cancel_requested:
-            end(attempt, Reason.CANCELLED, "Cancelled on request.", now)
         else:
-            end(attempt, Reason.INSTANCE_LOST, "The instance or its runner went away.", now)
-        self._let_go(attempt)
-        return True
+            if exit_record is not None:
+                settle(attempt, exit_record, self.store, now)
+            elif attempt.stack.job.cancel_requested:
+                end(attempt, Reason.CANCELLED, "Cancelled on request.", now)
+            else:
+                end(attempt, Reason.INSTANCE_LOST, "The instance or its runner went away.", now)
+        self._clean_up(attempt)
 
     def _exit_record(self, attempt: Attempt) -> ExitRecord | None:
         """What the attempt's runner wrote last. Raises ValueError if it is no record."""
@@ -190,22 +191,14 @@ class JobManager:
         fresh = _Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
         return self._watches.setdefault(attempt.pk, fresh)
 
-    def _let_go(self, attempt: Attempt) -> None:
+    def _clean_up(self, attempt: Attempt) -> None:
+        """Remove what an ended attempt left."""
         self._watches.pop(attempt.pk, None)
-        self._live.pop(attempt.pk, None)
-        if attempt.stack.retry_at and attempt.stack.status == Status.WAITING:
+        if attempt.stack.status == Status.WAITING and attempt.stack.retry_at:
             self.due = min(self.due or attempt.stack.retry_at, attempt.stack.retry_at)
-        if attempt.handle:
-            self.provider.release(attempt.handle)
-        self._ended.append(attempt)
-
-    def _clean_up(self) -> None:
-        """Remove what ended attempts left; after the next ones were launched, which wait for nothing else."""
-        for attempt in self._ended:
-            revoke(attempt, self.store)
-            shutil.rmtree(work_folder(self.settings.work, attempt), ignore_errors=True)
-            self.followers.tell(attempt.stack.job_id, CHANGED)
-        self._ended.clear()
+        revoke(attempt, self.store)
+        shutil.rmtree(work_folder(self.settings.work, attempt), ignore_errors=True)
+        self.followers.tell(attempt.stack.job_id, CHANGED)
 
     def _recover_launch(self, attempt: Attempt) -> None:
         """An attempt whose handle was never recorded: find its runner, or make sure that it can never begin."""
@@ -300,7 +293,7 @@ class JobManager:
             log.warning("%s could not be launched: %s", attempt, fault)
             reason = Reason.INTERRUPTED if isinstance(fault, NoCapacity) else Reason.INSTANCE_LOST
             end(attempt, reason, f"The instance could not be started: {fault}", self.clock())
-            self._let_go(attempt)
+            self._clean_up(attempt)
             return
         record(attempt, handle, self.clock())
         self._live[attempt.pk] = attempt
