@@ -44,10 +44,14 @@ class Paper(Document):
 
 
 class Environment(Document):
-    """The immutable analysis environment (§2.1.1). `lock`: hash-locked requirements; `variants`: other locks."""
+    """The immutable analysis environment (§2.1.1). `lock`: hash-locked requirements; `variants`: other locks.
+
+    python: one minor version, or a range from which a site takes what its machine has; the environment's digest, and so
+    the certificate, says which. A lock for a range must be universal.
+    """
 
     kind: Literal["python"]
-    python: Annotated[str, StringConstraints(pattern=r"^3\.\d{1,2}$")]
+    python: Annotated[str, StringConstraints(pattern=r"^(3\.\d{1,2}|>=3\.\d{1,2},<3\.\d{1,2})$")]
     lock: InsidePath
     variants: dict[Literal["cuda"], InsidePath] = {}
 

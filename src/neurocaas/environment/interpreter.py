@@ -63,7 +63,7 @@ class Found(NamedTuple):
 
 
 def locate(request: str, downloads: Path, *, progress: Callable[[str], None]) -> Found:
-    """The interpreter uv finds for `request` ("3.11"); when there is none, one that uv downloads below `downloads`."""
+    """The interpreter uv finds for `request` ("3.11"); if there is none, one that uv downloads below `downloads`."""
     environ = {**os.environ, **passed_on(os.environ), "UV_NO_CONFIG": "1", "UV_NO_CACHE": "1"}
     find = ["python", "find", "--system", "--no-project", "--no-python-downloads", request]
     answer = _uv(find, environ, SECONDS_TO_ANSWER)
@@ -74,10 +74,11 @@ def locate(request: str, downloads: Path, *, progress: Callable[[str], None]) ->
         progress(f"Python {request} is not on this machine; downloading it.")
         install = _uv(["python", "install", "--no-bin", request], environ, SECONDS_TO_DOWNLOAD)
         if install.returncode:
+            package = f"python{request}" if request[0].isdigit() else "python3"
             raise EnvironmentBroken(
                 f"Python {request} is not on this machine and could not be downloaded: "
                 f"{last_sentence(install.stderr.splitlines())}",
-                remedy=f"Install it (Debian, Ubuntu: apt-get install python{request}), then try again.",
+                remedy=f"Install it (Debian, Ubuntu: apt-get install {package}), then try again.",
             )
         answer = _uv(find, environ, SECONDS_TO_ANSWER)
     return describe(Path(answer.stdout.strip()))

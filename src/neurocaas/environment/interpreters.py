@@ -69,11 +69,11 @@ class InterpreterStore:
             return ""
 
     def _choice(self, request: str) -> Path:
-        return self.root / "by-request" / f"python-{request}-{current_platform()}"
+        return self.root / "by-request" / f"{_file_name(request)}-{current_platform()}"
 
     def provide(self, request: str, *, progress: Progress) -> Interpreter:
         """The chosen one, else a copy of what is found on this machine or downloaded."""
-        name = f"python-{request}"
+        name = _file_name(request)
         waiting = f"Waiting for Python {request}, which is being prepared at this moment."
         with locked(self.root / "locks" / f"{name}.lock", waiting=lambda: progress(waiting)):
             ready = self.get(self.chosen(request), progress=progress)
@@ -140,3 +140,8 @@ class InterpreterStore:
                 return self._read(digest)
             finally:
                 trees.remove(built)
+
+
+def _file_name(request: str) -> str:
+    """ "python-3.11" for 3.11, "python-from-3.11-below-3.14" for a range."""
+    return f"python-{request.replace('>=', 'from-').replace(',<', '-below-')}"

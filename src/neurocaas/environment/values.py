@@ -13,7 +13,7 @@ from typing import Self
 from neurocaas.documents import Document
 from neurocaas.errors import Refused
 
-PYTHON_REQUEST = re.compile(r"3\.\d{1,2}(\.\d{1,2})?")
+PYTHON_REQUEST = re.compile(r"3\.\d{1,2}(\.\d{1,2})?|>=3\.\d{1,2},<3\.\d{1,2}")
 LOCK_MAX_BYTES = 16 * 1024**2
 
 
@@ -75,9 +75,9 @@ class Damage(Document):
 class EnvironmentSpec:
     """What a blueprint asks for.
 
-    python: "3.11" or "3.11.7"; lock: the bytes of a requirements file with a hash for every line; interpreter: digest
-    of the one interpreter to use ("" takes this site's for `python`); allow_sdist: whether a package that has no wheel
-    may be built (in the sandbox) from its source.
+    python: "3.11", "3.11.7" or ">=3.11,<3.14"; lock: the bytes of a requirements file with a hash for every line;
+    interpreter: digest of the one interpreter to use ("" takes this site's for `python`); allow_sdist: whether a
+    package that has no wheel may be built (in the sandbox) from its source.
     """
 
     lock: bytes
@@ -88,7 +88,10 @@ class EnvironmentSpec:
 
     def __post_init__(self) -> None:
         if not PYTHON_REQUEST.fullmatch(self.python):
-            raise Refused(f"environment.python is {self.python!r}; it must be a version such as 3.11 or 3.11.7.")
+            raise Refused(
+                f"environment.python is {self.python!r}; it must be a version such as 3.11 or 3.11.7, "
+                "or a range such as >=3.11,<3.14."
+            )
 
     @classmethod
     def from_folder(
