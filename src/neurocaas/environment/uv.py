@@ -64,8 +64,11 @@ def find_uv() -> Path:
 
 
 def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables that uv may see: indexes, proxies, certificates."""
-    return {
+    """The caller's variables that uv may see: indexes, proxies, certificates.
+
+    Unless they say otherwise uv trusts the authorities that this machine trusts, so that an institution's own counts.
+    """
+    return {"UV_SYSTEM_CERTS": "1"} | {
         name: value
         for name, value in environ.items()
         if value and (name in PASSED_ON or PASSWORD_OF_INDEX.fullmatch(name))

@@ -22,7 +22,8 @@ def test_uv_sees_indexes_proxies_and_certificates_and_no_other_secret() -> None:
         "AWS_SECRET_ACCESS_KEY": "s",
         "PYTHONPATH": "/home/me",
     }
-    assert set(passed_on(caller)) == {"UV_INDEX_URL", "UV_INDEX_LAB_PASSWORD", "HTTPS_PROXY", "SSL_CERT_FILE"}
+    own = {"UV_SYSTEM_CERTS"}
+    assert set(passed_on(caller)) == own | {"UV_INDEX_URL", "UV_INDEX_LAB_PASSWORD", "HTTPS_PROXY", "SSL_CERT_FILE"}
 
 
 def test_local_folders_named_in_settings_are_shown_to_uv(tmp_path: Path) -> None:
@@ -72,3 +73,8 @@ def test_local_folders_named_in_settings_are_shown_to_uv(tmp_path: Path) -> None
 )
 def test_a_log_is_summed_up_in_its_last_meaningful_sentence(log: str, sentence: str) -> None:
     assert last_sentence(log.splitlines()) == sentence
+
+
+def test_uv_trusts_whom_the_machine_trusts_unless_told_otherwise() -> None:
+    assert passed_on({})["UV_SYSTEM_CERTS"] == "1"
+    assert passed_on({"UV_SYSTEM_CERTS": "0"})["UV_SYSTEM_CERTS"] == "0"
