@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from neurocaas.blueprint.version import BLUEPRINT_FILE, Version, VersionFile, read_version, unpack
+from neurocaas.blueprint.version import BLUEPRINT_FILE, Version, read_version, unpack
 from neurocaas.errors import NeurocaasError, NotFound, Unavailable
 
 GITIGNORE = "# What the platform writes: database, store, keys, environments.\n/.neurocaas/\n__pycache__/\n"
@@ -114,12 +114,6 @@ def read_commit(folder: Path, name: str) -> Version | None:
         return read_version(folder, name)
     except NeurocaasError:
         return None
-
-
-def same_files(one: tuple[VersionFile, ...], other: tuple[VersionFile, ...]) -> list[str]:
-    """Paths that differ between two versions, sorted."""
-    left, right = ({file.path: file for file in files} for files in (one, other))
-    return sorted(path for path in left.keys() | right.keys() if left.get(path) != right.get(path))
 
 
 def _blob(path: Path) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurocaas.errors import Unavailable
-from neurocaas.sandbox.cage import Usage
+from neurocaas.sandbox.cage import CageKind, Usage
 from neurocaas.sandbox.view import Limits
 
 ROOT = Path("/sys/fs/cgroup")
@@ -101,6 +101,16 @@ def remove_orphans(parent: Path) -> int:
     return removed
 
 
+def found_out_by_trying(kind: CageKind) -> bool:
+    """Whether this machine lets us make a cage of this kind."""
+    try:
+        cage = kind.create(f"try-{os.getpid()}", Limits(memory_bytes=1 << 26, processes=8))
+    except Unavailable:
+        return False
+    cage.remove()
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class CgroupV1:
     """Folders of cgroup v1 that this user may write."""
@@ -109,12 +119,7 @@ class CgroupV1:
     name: str = "cgroup v1"
 
     def works(self) -> bool:
-        try:
-            cage = self.create(f"try-{os.getpid()}", Limits(memory_bytes=1 << 26, processes=8))
-        except Unavailable:
-            return False
-        cage.remove()
-        return True
+        return found_out_by_trying(self)
 
     def create(self, name: str, limits: Limits) -> CageV1:
         folders = {controller: f"{self.root}/{controller}/{SLICE}/{owned(name)}" for controller in CONTROLLERS}

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from neurocaas.errors import Unavailable
 from neurocaas.sandbox.cage import Usage
-from neurocaas.sandbox.cgroup_v1 import ROOT, SLICE, counter, number, owned, read, remove_folder, remove_orphans, write
+from neurocaas.sandbox.cgroup_v1 import (
+    ROOT,
+    SLICE,
+    counter,
+    found_out_by_trying,
+    number,
+    owned,
+    read,
+    remove_folder,
+    remove_orphans,
+    write,
+)
 from neurocaas.sandbox.view import Limits
 
 NEEDED = ("memory", "pids")
@@ -32,12 +43,7 @@ class CgroupV2:
     name: str = "cgroup v2"
 
     def works(self) -> bool:
-        try:
-            cage = self.create(f"try-{os.getpid()}", Limits(memory_bytes=1 << 26, processes=8))
-        except Unavailable:
-            return False
-        cage.remove()
-        return True
+        return found_out_by_trying(self)
 
     def create(self, name: str, limits: Limits) -> CageV2:
         try:
