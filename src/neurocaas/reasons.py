@@ -11,6 +11,7 @@ class Reason(StrEnum):
     NONE = ""
     WAITING_FOR_INSTANCE = "WAITING_FOR_INSTANCE"
     WAITING_FOR_ENVIRONMENT = "WAITING_FOR_ENVIRONMENT"
+    WAITING_FOR_STEP = "WAITING_FOR_STEP"
     RETRYING = "RETRYING"
     WORKFLOW_FAILED = "WORKFLOW_FAILED"
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
@@ -27,6 +28,8 @@ class Reason(StrEnum):
     INSTANCE_LOST = "INSTANCE_LOST"
     INTERRUPTED = "INTERRUPTED"
     NO_CAPACITY = "NO_CAPACITY"
+    STEP_BEFORE_FAILED = "STEP_BEFORE_FAILED"
+    TOO_FEW_SUCCEEDED = "TOO_FEW_SUCCEEDED"
     BUDGET_SPENT = "BUDGET_SPENT"
     CANCELLED = "CANCELLED"
     INTERNAL = "INTERNAL"
@@ -36,6 +39,7 @@ REMEDY: dict[Reason, str] = {
     Reason.NONE: "",
     Reason.WAITING_FOR_INSTANCE: "It starts by itself as soon as a machine is free.",
     Reason.WAITING_FOR_ENVIRONMENT: "It starts by itself once the environment is built; later runs find it ready.",
+    Reason.WAITING_FOR_STEP: "It starts by itself when the stacks before it have ended.",
     Reason.RETRYING: "It is tried again by itself.",
     Reason.WORKFLOW_FAILED: "Read the end of the log; check the dataset and the parameters, then submit again.",
     Reason.OUT_OF_MEMORY: "Use a smaller dataset, or ask for more memory in the blueprint's hardware.",
@@ -49,10 +53,12 @@ REMEDY: dict[Reason, str] = {
     Reason.INPUT_MISSING: "Put the file back where it was, then submit again.",
     Reason.ENVIRONMENT_BROKEN: "Read the build log (neurocaas env list), or rebuild it with neurocaas env build.",
     Reason.SANDBOX_FAILED: "Run neurocaas doctor: this machine could not isolate the workflow.",
-    Reason.INSTANCE_LOST: "The machine or the runner went away on every attempt; submit again.",
-    Reason.INTERRUPTED: "The provider took the instance back on every attempt; submit again.",
+    Reason.INSTANCE_LOST: "The machine or the runner went away on every attempt; neurocaas retry tries again.",
+    Reason.INTERRUPTED: "The provider took the instance back on every attempt; neurocaas retry tries again.",
     Reason.NO_CAPACITY: "Ask for a smaller instance, or run it on a larger machine.",
-    Reason.BUDGET_SPENT: "Ask the group's owner to raise the budget, then submit again.",
+    Reason.STEP_BEFORE_FAILED: "See why the step before failed; neurocaas retry then runs what failed, and nothing else.",
+    Reason.TOO_FEW_SUCCEEDED: "See why members failed; then neurocaas retry runs those, and nothing else.",
+    Reason.BUDGET_SPENT: "Raise the budget (neurocaas budget set), then continue with neurocaas retry.",
     Reason.CANCELLED: "",
     Reason.INTERNAL: "This is a fault of the platform; please report it with the job's id.",
 }

@@ -5,17 +5,19 @@ A store needs no fake: the one for `file://` in a temporary folder is as fast.
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from neurocaas.bank import Hint, InstanceType, Launch, NoCapacity, State
+from neurocaas.bank import Hint, InstanceType, Launch, NoCapacity, Placement, State
 from neurocaas.blueprint import Need
-from neurocaas.errors import Refused
+from neurocaas.documents import digest_of
 from neurocaas.storage import Store, keys
 
 
@@ -41,62 +43,133 @@ class FakeClock:
 
 
 @dataclass
-class SimulatedCloud:
-    """A provider whose instances are entries in a table. A test says when each ends, is lost, or goes silent.
+class Instance:
+    """One instance of the simulated cloud: what it runs, on what, from when to when."""
 
-    It outlives the job managers that use it, as a real one does.
+    document: dict[str, Any]
+    placement: Placement
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass
+class SimulatedCloud:
+    """A provider whose instances are entries in a table, on a clock that stands still until it is moved.
+
+    It outlives the job managers that use it, as a real one does. With `run_seconds` each workflow takes as long as that
+    says, after `provisioning_seconds`, and `step` moves the clock to what happens next; without, a test says when each
+    ends, is lost, or goes silent. capacity: instances of each type at one time; None: as many as are asked for.
+    interrupted_after: seconds after which the provider takes an attempt's instance back; None for never.
     """
 
     store: Store
-    capacity: int = 2
+    capacity: int | None = 2
     price_per_hour: Decimal = Decimal(0)
+    save_price_per_hour: Decimal | None = None
     name: str = "simulated"
+    clock: FakeClock = field(default_factory=FakeClock)
+    provisioning_seconds: float = 0
+    run_seconds: Callable[[Mapping[str, Any]], float] | None = None
+    outcome: Callable[[Mapping[str, Any]], str] = lambda _: ""  # the reason of a workflow's failure
+    interrupted_after: Callable[[str, Placement], float | None] = lambda *_: None
+    catalogue: tuple[InstanceType, ...] = ()
     launched: list[str] = field(default_factory=list)
-    _running: dict[str, dict[str, Any]] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    _running: dict[str, Instance] = field(default_factory=dict)
+    _busy: Counter[str] = field(default_factory=Counter)
+    _interrupted: set[str] = field(default_factory=set)
     _hints: list[Hint] = field(default_factory=list)
+    _agenda: list[tuple[datetime, int, str, str]] = field(default_factory=list)
 
     @property
     def running(self) -> list[str]:
         """Attempts whose instance is up, in the order of their launch."""
         return list(self._running)
 
-    def finish(self, attempt: str, *, reason: str = "", message: str = "", at: datetime | None = None) -> None:
+    def document(self, attempt: str) -> dict[str, Any]:
+        """The attempt document of an attempt that runs."""
+        return self._running[attempt].document
+
+    def finish(self, attempt: str, *, reason: str = "", message: str = "") -> None:
         """The runner of this attempt writes its exit record, and its instance goes."""
-        document = self._running.pop(attempt)
-        record = exit_record(document, reason=reason, message=message, at=at or datetime(2026, 1, 1, tzinfo=UTC))
+        document = self._end(attempt).document
+        record = exit_record(document, reason=reason, message=message, at=self.clock())
         self.store.create(keys.exit_record(document["prefix"]), json.dumps(record).encode())
         self._hints.append(Hint(attempt=attempt, what="exit"))
 
     def lose(self, attempt: str) -> None:
         """The instance of this attempt goes away without a word."""
-        self._running.pop(attempt)
+        self._end(attempt)
         self._hints.append(Hint(attempt=attempt, what="gone"))
+
+    def take_back(self, attempt: str) -> None:
+        """The provider wants the instance of this attempt for somebody else."""
+        self._interrupted.add(attempt)
+        self.lose(attempt)
+
+    def next_event(self) -> datetime | None:
+        """When something happens by itself next; None if nothing will."""
+        while self._agenda and self._agenda[0][2] not in self._running:
+            heapq.heappop(self._agenda)
+        return self._agenda[0][0] if self._agenda else None
+
+    def step(self) -> bool:
+        """Move the clock to what happens next, and have all of that moment happen. False if nothing will."""
+        at = self.next_event()
+        if at is None:
+            return False
+        self.clock.now = max(self.clock.now, at)
+        while self._agenda and self._agenda[0][0] <= at:
+            _, _, attempt, what = heapq.heappop(self._agenda)
+            if attempt not in self._running:
+                continue
+            if what == "interrupt":
+                self.take_back(attempt)
+            else:
+                reason = self.outcome(self._running[attempt].document)
+                self.finish(attempt, reason=reason, message="It was made to fail." if reason else "")
+        return True
 
     # The provider's interface
 
-    def instance_type(self, need: Need) -> InstanceType:
-        if need.gpus:
-            raise Refused(f"hardware.gpus: found {need.gpus}; 0 is right on {self.name}.")
-        return InstanceType(
+    def instance_types(self) -> tuple[InstanceType, ...]:
+        if self.catalogue:
+            return self.catalogue
+        large = InstanceType(
             name="sim.large",
-            vcpus=need.vcpus,
-            memory_mib=need.memory_mib,
+            vcpus=96,
+            memory_mib=1024**2,
             gpus=0,
             price_per_hour=self.price_per_hour,
+            save_price_per_hour=self.save_price_per_hour,
         )
+        return (large,)
 
-    def shortage(self, need: Need) -> str:  # noqa: ARG002 (all instances are alike)
-        return f"All {self.capacity} instances are in use." if len(self._running) >= self.capacity else ""
+    def at_once(self, need: Need) -> int | None:  # noqa: ARG002 (each has an instance of its own)
+        return self.capacity
+
+    def shortage(self, need: Need, placement: Placement) -> str:  # noqa: ARG002 (all instances of a type are alike)
+        full = self.capacity is not None and self._busy[placement.instance_type.name] >= self.capacity
+        return f"All {self.capacity} instances are in use." if full else ""
 
     def start(self) -> None:
         """Nothing to start."""
 
     def launch(self, launch: Launch) -> str:
-        if short := self.shortage(launch.need):
+        if short := self.shortage(launch.need, launch.placement):
             raise NoCapacity(short)
-        self.launched.append(launch.attempt)
-        self._running[launch.attempt] = dict(launch.document)
-        return launch.attempt
+        now, attempt = self.clock(), launch.attempt
+        self.launched.append(attempt)
+        instance = Instance(document=dict(launch.document), placement=launch.placement, started_at=now)
+        self._running[attempt] = instance
+        self.instances.append(instance)
+        self._busy[launch.placement.instance_type.name] += 1
+        if (after := self.interrupted_after(attempt, launch.placement)) is not None:
+            self._plan(now + timedelta(seconds=after), attempt, "interrupt")
+        if self.run_seconds is not None:
+            seconds = self.provisioning_seconds + self.run_seconds(launch.document)
+            self._plan(now + timedelta(seconds=seconds), attempt, "finish")
+        return attempt
 
     def find(self, attempt: str, work: Path) -> str | None:  # noqa: ARG002 (found by name)
         return attempt if attempt in self.launched else None
@@ -105,14 +178,15 @@ class SimulatedCloud:
         """Instances are remembered here anyway."""
 
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
-        return {handle: State.RUNNING if handle in self._running else State.GONE for handle in handles}
+        return {handle: self._state(handle) for handle in handles}
 
     def interrupt(self, handle: str) -> None:
         if handle in self._running:
             self.finish(handle, reason="CANCELLED", message="Cancelled.")
 
     def release(self, handle: str) -> None:
-        self._running.pop(handle, None)
+        if handle in self._running:
+            self._end(handle)
 
     def events(self) -> list[Hint]:
         hints, self._hints = self._hints, []
@@ -123,6 +197,20 @@ class SimulatedCloud:
 
     def close(self) -> None:
         """Instances live on."""
+
+    def _state(self, attempt: str) -> State:
+        if attempt in self._running:
+            return State.RUNNING
+        return State.INTERRUPTED if attempt in self._interrupted else State.GONE
+
+    def _end(self, attempt: str) -> Instance:
+        instance = self._running.pop(attempt)
+        instance.ended_at = self.clock()
+        self._busy[instance.placement.instance_type.name] -= 1
+        return instance
+
+    def _plan(self, at: datetime, attempt: str, what: str) -> None:
+        heapq.heappush(self._agenda, (at, len(self.launched), attempt, what))
 
 
 @dataclass
@@ -155,9 +243,15 @@ class Mortal:
         return call
 
 
-def exit_record(document: dict[str, Any], *, reason: str, message: str, at: datetime) -> dict[str, Any]:
-    """What a runner writes last, for an attempt document: a success if `reason` is empty."""
+def exit_record(document: Mapping[str, Any], *, reason: str, message: str, at: datetime) -> dict[str, Any]:
+    """What a runner writes last, for an attempt document: a success if `reason` is empty.
+
+    What is delivered depends on inputs, config and seed alone, as that of a reproducible workflow.
+    """
     time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    worked_on = {"inputs": [one["sha256"] for one in document["inputs"]], "config": document["config"]}
+    seeded = worked_on | {"seed": document["seed"]}
+    paths = [one["pattern"] for one in document["outputs"]] or ["result.txt"]
     return {
         "attempt": document["attempt"],
         "token": document["token"],
@@ -167,6 +261,9 @@ def exit_record(document: dict[str, Any], *, reason: str, message: str, at: date
         "exit_code": 1 if reason else 0,
         "started_at": time,
         "ended_at": time,
-        "outputs": [] if reason else [{"path": "result.txt", "size_bytes": 2, "sha256": "0" * 64}],
+        "outputs": [
+            {"path": path, "size_bytes": 2, "sha256": digest_of(seeded | {"path": path})}
+            for path in ([] if reason else paths)
+        ],
         "host": {"hostname": "simulated", "platform": "none", "cpu_model": "none"},
     }

@@ -8,11 +8,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from neurocaas.bank import Launch, NoCapacity, Provider, State
+from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement, Provider, State, choose
 from neurocaas.bank.local import LocalProvider
 from neurocaas.blueprint import Need
 from neurocaas.errors import Refused
@@ -21,6 +22,7 @@ from neurocaas.storage import Store, keys, open_store
 from neurocaas.testing import SimulatedCloud
 
 ONE = Need(vcpus=1, memory_mib=128, storage_mib=64, gpus=0)
+ANYWHERE = Placement(instance_type=InstanceType(name="any", vcpus=2, memory_mib=256, gpus=0, price_per_hour=Decimal(0)))
 PATIENCE_SECONDS = 30.0
 
 
@@ -63,11 +65,12 @@ class Place:
             "seed": 0,
             "workflow": {"files": str(self.version), "command": ["sleep", str(seconds)]},
             "outputs": [],
+            "metrics": [],
             "environment": {"digest": "e" * 64},
             "resources": {"vcpus": 1, "memory_mib": 128, "storage_mib": 64, "processes": 32},
             "timeout_seconds": 50,
         }
-        return Launch(attempt=f"job/0/{self._count}", work=work, document=document, need=ONE)
+        return Launch(attempt=f"job/0/{self._count}", work=work, document=document, need=ONE, placement=ANYWHERE)
 
     def ended(self, launch: Launch) -> bool:
         return self.store.head(keys.exit_record(str(launch.document["prefix"]))) is not None
@@ -112,20 +115,32 @@ def test_releasing_and_interrupting_twice_is_harmless(place: Place, provider: Pr
 
 def test_what_does_not_fit_now_is_told_and_fits_later(place: Place, provider: Provider) -> None:
     handles = []
-    while not provider.shortage(ONE):
+    while not provider.shortage(ONE, ANYWHERE):
         handles.append(provider.launch(place.launch()))
-    assert provider.shortage(ONE).endswith(".")
+    assert provider.shortage(ONE, ANYWHERE).endswith(".")
     with pytest.raises(NoCapacity):
         provider.launch(place.launch())
     provider.release(handles.pop())
-    assert provider.shortage(ONE) == ""
+    assert provider.shortage(ONE, ANYWHERE) == ""
+    for handle in handles:
+        provider.release(handle)
+
+
+def test_its_instance_types_hold_as_many_at_once_as_it_says(place: Place, provider: Provider) -> None:
+    for one in provider.instance_types():
+        assert one.vcpus > 0
+        assert one.price_per_hour >= 0
+    handles = []
+    while not provider.shortage(ONE, ANYWHERE):
+        handles.append(provider.launch(place.launch()))
+    assert len(handles) == provider.at_once(ONE)
     for handle in handles:
         provider.release(handle)
 
 
 def test_what_never_fits_is_refused(provider: Provider) -> None:
-    with pytest.raises(Refused, match=r"hardware.* is right"):
-        provider.instance_type(Need(vcpus=1, memory_mib=1, storage_mib=1, gpus=99))
+    with pytest.raises(Refused, match=r"hardware"):
+        choose(provider.instance_types(), Need(vcpus=1, memory_mib=1, storage_mib=1, gpus=99))
 
 
 def test_an_interrupted_runner_reports_and_its_end_is_an_event(place: Place, provider: Provider) -> None:
@@ -155,7 +170,7 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
         assert second.find(launch.attempt, launch.work) is not None
         second.adopt([handle])
         others = []
-        while not second.shortage(ONE):
+        while not second.shortage(ONE, ANYWHERE):
             others.append(second.launch(place.launch()))
         assert len(others) == min(2, len(os.sched_getaffinity(0))) - 1  # the adopted one holds its share
         for one in (handle, *others):

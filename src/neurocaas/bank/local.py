@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, State
+from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, Placement, State
 from neurocaas.bell import Bell
 from neurocaas.blueprint import Need
-from neurocaas.errors import NeurocaasError, Refused
+from neurocaas.errors import NeurocaasError
 from neurocaas.settings import Settings
 
 # Host user ids that no distribution hands out (systemd's list of reserved ranges leaves this gap), one per live stack.
@@ -58,27 +58,19 @@ class LocalProvider:
         self._line: socket.socket | None = None
         self._gone: list[Hint] = []
 
-    def instance_type(self, need: Need) -> InstanceType:
-        lacks = [
-            f"{wanted} {what} (this machine has {have})"
-            for what, wanted, have in (
-                ("vCPUs", need.vcpus, len(self._cores)),
-                ("MiB of memory", need.memory_mib, self._memory_mib),
-                ("GPUs", need.gpus, len(self._gpus)),
-            )
-            if wanted > have
-        ]
-        if lacks:
-            raise Refused(
-                f"hardware: the stack needs {', '.join(lacks)}; a smaller dataset or a larger machine is right."
-            )
-        return InstanceType(
+    def instance_types(self) -> tuple[InstanceType, ...]:
+        whole = InstanceType(
             name="local",
-            vcpus=need.vcpus,
-            memory_mib=need.memory_mib,
-            gpus=need.gpus,
+            vcpus=len(self._cores),
+            memory_mib=self._memory_mib,
+            gpus=len(self._gpus),
             price_per_hour=self._price_per_hour,
         )
+        return (whole,)
+
+    def at_once(self, need: Need) -> int:
+        has = ((len(self._cores), need.vcpus), (self._memory_mib, need.memory_mib), (len(self._gpus), need.gpus))
+        return min(total // wanted for total, wanted in has if wanted)
 
     def launch(self, launch: Launch) -> str:
         share = self._free_share(launch.need)
@@ -163,7 +155,14 @@ class LocalProvider:
         if self._bell is not None:
             self._bell.close()
 
-    def shortage(self, need: Need) -> str:
+    def shortage(self, need: Need, placement: Placement) -> str:  # noqa: ARG002 (one machine is all there is)
+        return self._shortage(need)
+
+    def start(self) -> None:
+        self._bell = Bell(self._bell_path)
+        self._warm()
+
+    def _shortage(self, need: Need) -> str:
         free_memory_mib = self._memory_mib - sum(share.memory_mib for share in self._shares.values())
         short = [
             f"{wanted} {what} ({free} of {total} free)"
@@ -175,10 +174,6 @@ class LocalProvider:
             if wanted > free
         ]
         return f"It needs {', '.join(short)}; {len(self._shares)} running stacks hold the rest." if short else ""
-
-    def start(self) -> None:
-        self._bell = Bell(self._bell_path)
-        self._warm()
 
     def _warm(self) -> None:
         """Start the runners' warm parent if none is there."""
@@ -195,7 +190,7 @@ class LocalProvider:
         self._line = ours
 
     def _free_share(self, need: Need) -> _Share:
-        if short := self.shortage(need):
+        if short := self._shortage(need):
             raise NoCapacity(short)
         uids = {share.uid for share in self._shares.values()}
         return _Share(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -18,10 +18,11 @@ class NoCapacity(NeurocaasError):
 
 
 class State(StrEnum):
-    """What a provider knows of an allocation."""
+    """What a provider knows of an allocation. INTERRUPTED: gone too, because the provider took it back."""
 
     RUNNING = "running"
     GONE = "gone"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,16 +34,36 @@ class InstanceType:
     memory_mib: int
     gpus: int
     price_per_hour: Decimal  # US dollars
+    storage_mib: int | None = None  # None: as much as is asked for
+    gpu: str = ""  # model
+    save_price_per_hour: Decimal | None = None  # US dollars; None: not offered at a save price
+    burstable: bool = False  # full load for hours costs extra or is throttled
+    retired: bool = False  # priced, because past runs used it, but no longer offered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a stack is to run. save: on capacity at the save price, which may be interrupted (paper §3.3)."""
+
+    instance_type: InstanceType
+    save: bool = False
+
+    @property
+    def price_per_hour(self) -> Decimal:
+        """US dollars."""
+        saved = self.instance_type.save_price_per_hour
+        return saved if self.save and saved is not None else self.instance_type.price_per_hour
 
 
 @dataclass(frozen=True, kw_only=True)
 class Launch:
-    """One attempt to be started: its work folder, its attempt document, and what it needs."""
+    """One attempt to be started: its work folder, its attempt document, what it needs and where it is to run."""
 
     attempt: str
     work: Path
     document: Mapping[str, Any]
     need: Need
+    placement: Placement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +79,14 @@ class Provider(Protocol):
 
     name: str
 
-    def instance_type(self, need: Need) -> InstanceType:
-        """The cheapest instance type that has what is needed. Raises Refused if none ever will."""
+    def instance_types(self) -> Sequence[InstanceType]:
+        """The catalogue, at the prices of this moment."""
 
-    def shortage(self, need: Need) -> str:
-        """Why an instance with this can't be had at this moment, as a sentence; empty if it may well be had."""
+    def at_once(self, need: Need) -> int | None:
+        """How many instances with this can run at one time; None if as many as are asked for."""
+
+    def shortage(self, need: Need, placement: Placement) -> str:
+        """Why such an instance can't be had at this moment, as a sentence; empty if it may well be had."""
 
     def start(self) -> None:
         """Begin to listen for events; only the job manager that leads does this."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from neurocaas.documents import Document
+from neurocaas.errors import Refused
 
 GIB = 1024**3
 
@@ -27,9 +29,23 @@ def _kind(kind: str) -> str:
     return kind
 
 
+def _source(text: str) -> str:
+    if not re.fullmatch(r"([a-z][a-z0-9_-]*\.)*[a-z][a-z0-9_]*", text):
+        raise ValueError("an input such as recording, or a step and its output such as components.time_courses,")
+    return text
+
+
+def _pin(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}@[0-9a-f]{64}", text):
+        raise ValueError("a name and the full digest of a version (neurocaas analysis pin writes it)")
+    return text
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 InsidePath = Annotated[str, AfterValidator(_inside)]
+Source = Annotated[str, AfterValidator(_source)]
+Pin = Annotated[str, AfterValidator(_pin)]
 FileKind = Annotated[str, AfterValidator(_kind)]
 Positive = Annotated[Decimal, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -130,19 +146,97 @@ class Hardware(Document):
         )
 
 
-class Protocol(Document):
-    """How a submission becomes a plan (paper §2.1.2)."""
+class PerDataset(Document):
+    """One stack for each dataset, all in parallel (Fig. 8A)."""
 
     kind: Literal["per_dataset"] = "per_dataset"
 
 
+class Part(Document):
+    """An analysis that a composite one consists of, pinned by its version's digest.
+
+    inputs: where this part's inputs come from: `recording`, an input of the composite, or `components.time_courses`, an
+    output of the step `components`. What is left out is found by name, then by kind. config: parameters that are fixed;
+    defaults: other defaults for those that are not.
+    """
+
+    analysis: Pin
+    inputs: dict[Identifier, Source] = {}
+    config: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+
+
+class ChainStep(Part):
+    """A part with a name, which its parameters (`name.parameter`) and its results' folder bear."""
+
+    name: Name
+
+
+class Chain(Document):
+    """Outputs of one analysis become inputs of the next, each on its own environment and hardware (Fig. 8B)."""
+
+    kind: Literal["chain"]
+    steps: Annotated[tuple[ChainStep, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> Chain:
+        if len({one.name for one in self.steps}) != len(self.steps):
+            raise ValueError("steps with names of their own, no two the same,")
+        return self
+
+
+class Ensemble(Document):
+    """Members that differ by seed work on the same data; a consensus is made of those that succeed (Fig. 8C, §3.2)."""
+
+    kind: Literal["ensemble"]
+    members: Annotated[int, Field(ge=1, le=1000)]
+    succeed: Annotated[int, Field(ge=1, le=1000)]
+    member: Part
+    consensus: Part
+
+    @model_validator(mode="after")
+    def _enough_members(self) -> Ensemble:
+        if self.succeed > self.members:
+            raise ValueError(f"succeed of at most {self.members}, the number of members,")
+        return self
+
+
+class Function(Document):
+    """A Python function of the analysis' own, run in a sandbox: submission in, plan out. analyses: what it may use."""
+
+    kind: Literal["function"]
+    file: InsidePath
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] = "plan"
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10
+    analyses: dict[Name, Pin] = {}
+
+
+Protocol = Annotated[PerDataset | Chain | Ensemble | Function, Field(discriminator="kind")]
+
+
 class Limits(Document):
-    """What one job may use. `attempts`: launches of one stack before it fails for a lost instance."""
+    """What one job may use. `attempts`: launches of one stack before it fails for a lost instance; before each but the
+    first it waits, `backoff_seconds` and then twice as long each time. Of a chain or ensemble, each part's own limits
+    bound its stacks, and the composite's bound the job."""
 
     timeout_minutes: Annotated[float, Field(gt=0)] = 60
     max_instances: Annotated[int, Field(ge=1)] = 100
     max_cost_dollars: Annotated[Decimal, Field(ge=0)] = Decimal(300)
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    backoff_seconds: Annotated[float, Field(ge=0, le=3600)] = 1
+
+
+class Metric(Document):
+    """One number that tells how well a run went, found by a JSON pointer in an output of kind json.
+
+    better: which way is better, for sweeps to name the best point.
+    """
+
+    output: Identifier
+    pointer: Annotated[str, StringConstraints(pattern=r"^(/[^/]*)+$")]
+    title: Text
+    unit: str = ""
+    better: Literal["", "higher", "lower"] = ""
 
 
 class Sample(Document):
@@ -162,16 +256,48 @@ class Blueprint(Document):
     subfield: str = ""
     paper: Paper | None = None
     links: dict[str, str] = {}
-    environment: Environment
-    workflow: Workflow
+    environment: Environment | None = None
+    workflow: Workflow | None = None
     inputs: Annotated[dict[Identifier, Input], Field(min_length=1)]
     parameters: InsidePath | dict[str, Any] = {}
     outputs: dict[Identifier, Output] = {}
+    metrics: dict[Identifier, Metric] = {}
     hardware: Hardware = Hardware()
-    protocol: Protocol = Protocol()
+    protocol: Protocol = PerDataset()
     limits: Limits = Limits()
     sample: Sample = Sample()
     reproducible: bool = True
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The analyses that a chain or ensemble consists of, by the name that their parameters bear; else nothing."""
+        match self.protocol:
+            case Chain(steps=steps):
+                return {one.name: one for one in steps}
+            case Ensemble(member=member, consensus=consensus):
+                return {"member": member, "consensus": consensus}
+        return {}
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """The versions that the protocol uses besides this one, by the name it calls them."""
+        if isinstance(self.protocol, Function):
+            return dict(self.protocol.analyses)
+        return {name: part.analysis for name, part in self.parts.items()}
+
+    @property
+    def own_environment(self) -> Environment:
+        """Raises Refused for an analysis that consists of others."""
+        if self.environment is None:
+            raise Refused(f"{self.name} consists of other analyses and has no environment of its own.")
+        return self.environment
+
+    @property
+    def own_workflow(self) -> Workflow:
+        """Raises Refused for an analysis that consists of others."""
+        if self.workflow is None:
+            raise Refused(f"{self.name} consists of other analyses and has no workflow of its own.")
+        return self.workflow
 
     @property
     def main_input(self) -> tuple[str, Input]:

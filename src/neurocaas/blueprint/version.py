@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from neurocaas.blueprint.model import Blueprint
+from neurocaas.blueprint.model import Blueprint, Function
 from neurocaas.blueprint.parameters import check_schema
 from neurocaas.documents import Document, digest_of, parse, read_json
 from neurocaas.errors import NotFound, Refused
@@ -61,6 +61,7 @@ def read_version(folder: Path, name: str | None = None) -> Version:
     blueprint = parse(Blueprint, read_json(document), where)
     if name is not None and blueprint.name != name:
         raise Refused(f"{where}: name: found {blueprint.name!r}; {name!r}, the name of its folder, is right.")
+    _check_shape(blueprint, where)
     schema = _parameter_schema(folder, blueprint, where)
     files = tuple(_describe(folder, path, where) for path in sorted(_named_files(folder, blueprint, where)))
     return Version(
@@ -112,6 +113,28 @@ def _unpack_entry(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) ->
     target.chmod(0o555 if entry.mode & 0o111 else 0o444)
 
 
+def _check_shape(blueprint: Blueprint, where: str) -> None:
+    """A composite analysis has no environment, workflow, parameters or hardware of its own; any other has."""
+    if not blueprint.parts:
+        for key in ("environment", "workflow"):
+            if getattr(blueprint, key) is None:
+                raise Refused(f"{where}: {key}: it is missing; it must be given.")
+    elif own := [
+        key
+        for key in ("environment", "workflow", "parameters", "outputs", "metrics", "hardware")
+        if key in blueprint.model_fields_set
+    ]:
+        kind = blueprint.protocol.kind
+        raise Refused(
+            f"{where}: {own[0]}: a {kind} takes it from the analyses it consists of; leaving it out is right."
+        )
+    for name, metric in blueprint.metrics.items():
+        output = blueprint.outputs.get(metric.output)
+        if output is None or output.kind != "json":
+            found = f"an output of kind {output.kind}" if output else "no such output"
+            raise Refused(f"{where}: metrics.{name}.output: found {found}; an output of kind json is right.")
+
+
 def _parameter_schema(folder: Path, blueprint: Blueprint, where: str) -> dict[str, Any]:
     schema: Any = blueprint.parameters
     name = f"{where}: parameters"
@@ -127,8 +150,12 @@ def _parameter_schema(folder: Path, blueprint: Blueprint, where: str) -> dict[st
 def _named_files(folder: Path, blueprint: Blueprint, where: str) -> set[str]:
     """Every file that the blueprint names, itself included."""
     named = {BLUEPRINT_FILE}
-    single = {"environment.lock": blueprint.environment.lock}
-    single |= {f"environment.variants.{key}": lock for key, lock in blueprint.environment.variants.items()}
+    single = {}
+    if environment := blueprint.environment:
+        single["environment.lock"] = environment.lock
+        single |= {f"environment.variants.{key}": lock for key, lock in environment.variants.items()}
+    if isinstance(blueprint.protocol, Function):
+        single["protocol.file"] = blueprint.protocol.file
     if isinstance(blueprint.parameters, str):
         single["parameters"] = blueprint.parameters
     if blueprint.sample.generator:
@@ -137,7 +164,8 @@ def _named_files(folder: Path, blueprint: Blueprint, where: str) -> set[str]:
         if not (folder / file).is_file():
             raise Refused(f"{where}: {path}: found {file!r}; a file in the analysis' folder is right.")
         named.add(file)
-    for path, patterns in {"workflow.files": blueprint.workflow.files, "sample.files": blueprint.sample.files}.items():
+    workflow_files = blueprint.workflow.files if blueprint.workflow else ()
+    for path, patterns in {"workflow.files": workflow_files, "sample.files": blueprint.sample.files}.items():
         for index, pattern in enumerate(patterns):
             found = {str(one.relative_to(folder)) for one in folder.glob(pattern) if not one.is_dir()}
             if not found:
@@ -173,8 +201,8 @@ def _execution_digest(blueprint: Blueprint, schema: dict[str, Any], files: tuple
     outside = {BLUEPRINT_FILE, blueprint.sample.generator, schema_file, *sample}
     return digest_of(
         {
-            "environment": json.loads(blueprint.environment.model_dump_json()),
-            "workflow": json.loads(blueprint.workflow.model_dump_json()),
+            "environment": blueprint.environment and json.loads(blueprint.environment.model_dump_json()),
+            "workflow": blueprint.workflow and json.loads(blueprint.workflow.model_dump_json()),
             "protocol": json.loads(blueprint.protocol.model_dump_json()),
             "defaults": {key: one.get("default") for key, one in schema.get("properties", {}).items()},
             "files": [file.model_dump() for file in files if file.path not in outside],

@@ -31,11 +31,17 @@ Ended = Literal["succeeded", "failed", "cancelled"]
 
 
 class JobFacts(Document):
-    """started_at: None if it was cancelled before anything ran."""
+    """started_at: None if nothing had to run, or it was cancelled before. bound_dollars: what it held at most.
+
+    price: "save" for interruptible capacity. retry_of: the job whose failed stacks this one ran again.
+    """
 
     id: Text
     group: Text
     user: str
+    price: Literal["standard", "save"]
+    bound_dollars: Dollars
+    retry_of: str | None
     submitted_at: Time
     started_at: Time | None
     ended_at: Time | None
@@ -66,7 +72,20 @@ class EnvironmentFacts(Document):
     platform: Text
 
 
-class InputFacts(Document):
+class StepFacts(Document):
+    """One analysis of the job's plan, with the environment in which its stacks ran."""
+
+    name: Text
+    analysis: Text
+    version: Sha256
+    label: Text
+    execution_digest: Sha256
+    environment: EnvironmentFacts
+
+
+class DataFacts(Document):
+    """One piece of data, by content."""
+
     name: str
     filename: str
     sha256: Sha256
@@ -74,8 +93,24 @@ class InputFacts(Document):
     form: Literal["file", "folder"]
 
 
+class DatasetFacts(Document):
+    """What was submitted: a name for people, and its named inputs."""
+
+    name: str
+    inputs: tuple[DataFacts, ...]
+
+
+class InputFacts(DataFacts):
+    """from_stacks: the stacks of this job that wrote it; empty for what was submitted.
+
+    sha256: of a folder that was put together from several stacks' files, the digest of their paths and digests.
+    """
+
+    from_stacks: tuple[Count, ...]
+
+
 class OutputFacts(Document):
-    """path: below the stack's results, as the workflow named it."""
+    """path: below the stack's results, as the workflow named it; for a job's own outputs, below the job's results."""
 
     path: Text
     size_bytes: Count
@@ -93,6 +128,7 @@ class InstanceFacts(Document):
 
     provider: str
     type: str
+    price: Literal["standard", "save"]
     vcpus: Count
     memory_mib: Count
     gpus: Count
@@ -127,10 +163,22 @@ class AttemptFacts(Document):
     cost_dollars: Dollars
 
 
+class OriginFacts(Document):
+    """The stack of an earlier job that this one was answered from, without running again or being charged."""
+
+    job: Text
+    stack: Count
+
+
 class StackFacts(Document):
-    """folder: where the stack's outputs lie below the results that a person fetched."""
+    """folder: where the stack's outputs lie below the results that a person fetched.
+
+    label: what tells the stacks of one step and dataset apart, such as member-3. metrics: those the analysis declares.
+    """
 
     index: Count
+    step: Text
+    label: str
     dataset: str
     folder: str
     status: Ended
@@ -141,6 +189,8 @@ class StackFacts(Document):
     seed: int
     attempts: tuple[AttemptFacts, ...]
     outputs: tuple[OutputFacts, ...]
+    metrics: dict[str, float]
+    reused_from: OriginFacts | None
     cost_dollars: Dollars
 
 
@@ -149,14 +199,22 @@ class SoftwareFacts(Document):
 
 
 class Facts(Document):
-    """Everything; each field is a section of the certificate, and each stack another."""
+    """Everything; each field is a section of the certificate, and each stack another.
+
+    sweep: the points of a sweep, each with the parameters that differ; empty without one. outputs: those of the job as
+    a whole.
+    """
 
     job: JobFacts
     site: SiteFacts
     analysis: AnalysisFacts
-    environment: EnvironmentFacts
+    datasets: tuple[DatasetFacts, ...]
     config: dict[str, Any]
+    sweep: tuple[dict[str, Any], ...]
     seed: int
+    timeout_minutes: float | None
+    steps: tuple[StepFacts, ...]
     stacks: tuple[StackFacts, ...]
+    outputs: tuple[OutputFacts, ...]
     cost_dollars: Dollars
     software: SoftwareFacts

@@ -21,7 +21,7 @@ from neurocaas.certificate.keys import KEY_BYTES, SigningKey, decoded, key_id, s
 from neurocaas.documents import parse
 from neurocaas.errors import NotFound, Refused
 
-FORMAT = "neurocaas-certificate/1"
+FORMAT = "neurocaas-certificate/2"
 ALGORITHM = "Ed25519"
 SEAL = "seal"
 NAME = "the certificate's facts"

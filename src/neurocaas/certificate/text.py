@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from neurocaas.certificate.facts import AttemptFacts, Facts, StackFacts
+from neurocaas.certificate.facts import AttemptFacts, Facts, InputFacts, StackFacts
 from neurocaas.certificate.seal import SEAL
 from neurocaas.documents import parse
 from neurocaas.reasons import REMEDY, Reason
@@ -26,7 +26,7 @@ def as_text(certificate: dict[str, Any]) -> str:
         ["NeuroCAAS certificate", "=" * WIDTH],
         _table(_about(facts)),
         _table(_settings("Parameters", facts.config)),
-        _table([_environment(facts), ("Software", f"neurocaas {facts.software.neurocaas}")]),
+        _table([*_swept(facts), *_steps(facts), ("Software", f"neurocaas {facts.software.neurocaas}")]),
         *(_stack(stack, facts) for stack in facts.stacks),
         ["-" * WIDTH],
         _table(_sealed(certificate)),
@@ -50,19 +50,38 @@ def _about(facts: Facts) -> list[Row]:
         ("Started", _time(job.started_at)),
         ("Ended", _time(job.ended_at)),
         ("State", _state(job.status, job.reason)),
-        ("Datasets", f"{succeeded} of {len(facts.stacks)} succeeded"),
-        ("Cost", _dollars(facts.cost_dollars)),
+        ("Datasets", str(len(facts.datasets))),
+        ("Stacks", f"{succeeded} of {len(facts.stacks)} succeeded"),
+        ("Cost", f"{_dollars(facts.cost_dollars)} of at most {_dollars(job.bound_dollars)} ({job.price} price)"),
         ("Seed", str(facts.seed)),
     ]
 
 
-def _environment(facts: Facts) -> Row:
-    environment = facts.environment
-    return "Environment", f"{environment.kind} {environment.digest or '(not built)'} on {environment.platform}"
+def _swept(facts: Facts) -> list[Row]:
+    """The points of a sweep, each on a line."""
+    points = (
+        ", ".join(f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in point.items())
+        for point in facts.sweep
+    )
+    return _labelled("Sweep", points)
+
+
+def _steps(facts: Facts) -> list[Row]:
+    """For each step of the plan, its analysis version if it is not the job's own, and the environment it ran in."""
+    rows = []
+    for step in facts.steps:
+        if step.version != facts.analysis.version:
+            rows += [(f"Step {step.name}", step.label), ("", f"version {step.version}")]
+        environment = step.environment
+        built = environment.digest or "(not built here)"
+        rows.append(("Environment", f"{environment.kind} {built} on {environment.platform}"))
+    return rows
 
 
 def _stack(stack: StackFacts, facts: Facts) -> list[str]:
     rows = [("State", _state(stack.status, stack.reason))]
+    if origin := stack.reused_from:
+        rows.append(("Reused", f"the results of job {origin.job}, stack {origin.stack}; it did not run again"))
     if stack.message:
         rows.append(("", stack.message))
     if remedy := REMEDY[stack.reason]:
@@ -71,17 +90,22 @@ def _stack(stack: StackFacts, facts: Facts) -> list[str]:
         rows += _settings("Parameters", stack.config)
     if stack.seed != facts.seed:
         rows.append(("Seed", str(stack.seed)))
-    rows += _labelled(
-        "Inputs", (_file(f"{one.name}: {one.filename}", one.size_bytes, one.sha256) for one in stack.inputs)
-    )
+    rows += _labelled("Inputs", (_file(_named(one), one.size_bytes, one.sha256) for one in stack.inputs))
     rows += _labelled(
         "Outputs", (_file(f"{stack.folder}/{one.path}", one.size_bytes, one.sha256) for one in stack.outputs)
     )
     for attempt in stack.attempts:
         rows += _attempt(attempt)
     rows.append(("Cost", _dollars(stack.cost_dollars)))
-    title = f"Dataset {stack.index + 1} of {len(facts.stacks)}: {stack.dataset}"
+    rows += _labelled("Metrics", (f"{name} {value:g}" for name, value in stack.metrics.items()))
+    about = [stack.dataset, *([stack.step] if len(facts.steps) > 1 else []), *([stack.label] if stack.label else [])]
+    title = f"Stack {stack.index} of {len(facts.stacks)}: {', '.join(about)}"
     return ["-" * WIDTH, _one_line(title), "", *_table(rows)]
+
+
+def _named(one: InputFacts) -> str:
+    stacks = ", ".join(map(str, one.from_stacks))
+    return f"{one.name}: {one.filename}" + (f", which stack {stacks} wrote" if stacks else "")
 
 
 def _attempt(attempt: AttemptFacts) -> list[Row]:
@@ -91,7 +115,7 @@ def _attempt(attempt: AttemptFacts) -> list[Row]:
     rows = [
         (f"Attempt {attempt.number}", " ".join(filter(None, (ended, attempt.message)))),
         ("", f"{_time(attempt.started_at)} to {_time(attempt.ended_at)}, {_dollars(attempt.cost_dollars)}"),
-        ("", f"on {instance.provider} {instance.type} ({shape})"),
+        ("", f"on {instance.provider} {instance.type} ({shape}) at the {instance.price} price"),
     ]
     if host := instance.host:
         rows.append(("", f"host {host.hostname}, {host.platform}, {host.cpu_model}"))

@@ -118,18 +118,22 @@ def _expected(certificate: Mapping[str, Any]) -> tuple[dict[str, tuple[str, int]
     """Digest and size of each result by its path; and the paths of files that may lie beside them."""
     expected: dict[str, tuple[str, int]] = {}
     allowed = set(BESIDE_RESULTS)
+    expected |= _named("", certificate.get("outputs"))
     stacks = certificate.get("stacks")
     for stack in stacks if isinstance(stacks, list) else []:
-        if not isinstance(stack, dict):
-            continue
-        folder = stack.get("folder")
-        allowed.add(_normal(f"{folder}/{BESIDE_OUTPUTS}"))
-        outputs = stack.get("outputs")
-        for output in outputs if isinstance(outputs, list) else []:
-            if isinstance(output, dict):
-                path = _normal(f"{folder}/{output.get('path')}")
-                expected[path] = (str(output.get("sha256")), output.get("size_bytes", -1))
+        if isinstance(stack, dict):
+            folder = f"{stack.get('folder')}/"
+            allowed.add(_normal(folder + BESIDE_OUTPUTS))
+            expected |= _named(folder, stack.get("outputs"))
     return expected, allowed
+
+
+def _named(folder: str, outputs: Any) -> dict[str, tuple[str, int]]:
+    return {
+        _normal(f"{folder}{output.get('path')}"): (str(output.get("sha256")), output.get("size_bytes", -1))
+        for output in (outputs if isinstance(outputs, list) else [])
+        if isinstance(output, dict)
+    }
 
 
 def _files(results: Path) -> tuple[set[str], dict[str, Path]]:

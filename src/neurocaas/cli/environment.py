@@ -78,10 +78,10 @@ def verify(digest: str | None, as_json: bool) -> None:
 def gc(days: float, as_json: bool) -> None:
     """Remove environments that nobody has used for a while; none that a running or waiting job needs."""
     site = this_site()
-    from neurocaas.server.jobs.job_manager import UNFINISHED
-    from neurocaas.server.jobs.models import Job
+    from neurocaas.server.jobs.following import UNFINISHED
+    from neurocaas.server.jobs.models import Step
 
-    keep = set(Job.objects.filter(status__in=UNFINISHED).values_list("environment_digest", flat=True))
+    keep = set(Step.objects.filter(job__status__in=UNFINISHED).values_list("environment_digest", flat=True))
     removed = site.environments.gc(keep, timedelta(days=days))
     if as_json:
         print_json([one.model_dump() for one in removed])

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from neurocaas.blueprint import Blueprint
+from neurocaas.blueprint import Family
 from neurocaas.protocol.plan import Plan, StackPlan, Step, Submission
 
 
-def per_dataset(blueprint: Blueprint, submission: Submission) -> Plan:
+def per_dataset(family: Family, submission: Submission) -> Plan:
     """A plan of one step, with a stack for each dataset in the order given."""
+    inputs = {name: name for name in family.version.blueprint.inputs}
     stacks = tuple(
         StackPlan(
-            dataset=dataset,
+            dataset=position,
             config=submission.config,
             seed=submission.seed,
-            need=blueprint.hardware.need(dataset.size_bytes),
+            inputs=dict(inputs),
         )
-        for dataset in submission.datasets
+        for position in range(len(submission.datasets))
     )
-    return Plan(steps=(Step(name=blueprint.name, stacks=stacks),))
+    return Plan(steps=(Step(name="", stacks=stacks),))

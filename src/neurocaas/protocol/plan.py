@@ -2,70 +2,112 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from neurocaas.blueprint import Need
+from pydantic import Field
+
 from neurocaas.documents import Document
+
+MAX_SEED = 2**32 - 1
+Form = Literal["file", "folder", "zip"]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+class Part(Document):
+    """One file of a folder that is put together: its path in the folder, where it is in the store, its content."""
+
+    path: str
+    key: str
+    sha256: str
+    size_bytes: int
 
 
 class DataRef(Document):
     """One piece of data, by content. `path`: where it lies on this machine; `key`: where in the store.
 
-    `fingerprint` tells without reading whether a file at `path` is still the one that was digested.
+    `fingerprint` tells without reading whether a file at `path` is still the one that was digested. `parts`: what a
+    folder is put together from, which then lies nowhere as such. `from_stacks`: which stacks of the job wrote it.
     """
 
     name: str
-    form: Literal["file", "folder", "zip"]
+    form: Form
     filename: str
     path: str | None = None
     key: str | None = None
+    parts: tuple[Part, ...] = ()
     sha256: str
     size_bytes: int
     fingerprint: str | None = None
+    from_stacks: tuple[int, ...] = ()
 
 
 class Dataset(Document):
-    """What one stack analyses: a name for people, a folder name for its results, and its named inputs."""
+    """What was submitted as one: a name for people, a folder name for its results, and its named inputs."""
 
     name: str
     folder: str
     inputs: tuple[DataRef, ...]
 
-    @property
-    def size_bytes(self) -> int:
-        return sum(one.size_bytes for one in self.inputs)
-
 
 class Submission(Document):
-    """Datasets and one complete config for one analysis version."""
+    """Datasets and one complete config for one analysis version. `points`: what a sweep changes, each time."""
 
     datasets: tuple[Dataset, ...]
     config: dict[str, Any]
-    seed: int
+    seed: Seed
+    points: tuple[dict[str, Any], ...] = ()
+
+
+class FromStacks(Document):
+    """An input that earlier stacks will have written: an output, by name, of stacks of a step, by position in it."""
+
+    step: str
+    stacks: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    output: str
 
 
 class StackPlan(Document):
-    """One stack to be: its data, config, seed, and what it needs of an instance."""
+    """One stack to be.
 
-    dataset: Dataset
-    config: dict[str, Any]
-    seed: int
-    need: Need
+    dataset: position in the submission. label: what tells stacks of one step and dataset apart. inputs: by the name
+    that the stack's analysis gives them, the name of one of the dataset's inputs, or what earlier stacks will have
+    written. quorum: how many of those earlier stacks must succeed; all of them if it is left out.
+    """
+
+    dataset: Annotated[int, Field(ge=0)]
+    label: str = ""
+    config: dict[str, Any] = {}
+    seed: Seed = 0
+    inputs: dict[str, str | FromStacks]
+    quorum: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def sources(self) -> dict[str, FromStacks]:
+        """The inputs that earlier stacks will have written."""
+        return {name: one for name, one in self.inputs.items() if isinstance(one, FromStacks)}
 
 
 class Step(Document):
-    """Stacks that may run at once, when the steps named in `after` have ended."""
+    """Stacks that may run at once. `analysis`: the path in the family of what they run; "" for the job's own."""
 
     name: str
-    after: tuple[str, ...] = ()
+    analysis: str = ""
     stacks: tuple[StackPlan, ...]
 
 
 class Plan(Document):
-    """The steps of one job, in an order in which each comes after those it names."""
+    """The steps of one job, in an order in which each comes after those that it takes its inputs from."""
 
     steps: tuple[Step, ...]
 
     @property
     def stacks(self) -> tuple[StackPlan, ...]:
         return tuple(stack for step in self.steps for stack in step.stacks)
+
+    def starts(self) -> dict[str, int]:
+        """How many stacks come before those of each step."""
+        starts, count = {}, 0
+        for step in self.steps:
+            starts[step.name] = count
+            count += len(step.stacks)
+        return starts

@@ -21,6 +21,7 @@ from neurocaas.runner.collection import collect
 from neurocaas.runner.document import AttemptDocument, Delivered, ExitRecord, Host, LogRecord, SandboxRecord, Used
 from neurocaas.runner.lease import LeaseWatch
 from neurocaas.runner.log import Log, timestamp
+from neurocaas.runner.metrics import measure
 from neurocaas.runner.report import Report
 from neurocaas.runner.stopped import Stopped
 from neurocaas.runner.supervision import Cancelling, Supervision, check_usage, out_of_storage, output_pipe
@@ -60,6 +61,7 @@ class Attempt:
         self._space: SpaceWatch | None = None
         self._ending: Ending | None = None
         self._finishing = False
+        self._metrics: dict[str, float] = {}
         self._cpu_seconds = 0.0
         self._wall_seconds = 0.0
 
@@ -98,7 +100,9 @@ class Attempt:
             self._finish_log()
         # A workflow that read a file while it changed has computed something nobody can check.
         staging.check_inputs(document.inputs)
-        return collect(self._stage.results, document.outputs, self._store, document.prefix)
+        outputs = collect(self._stage.results, document.outputs, self._store, document.prefix)
+        self._metrics = measure(document.metrics, outputs, self._store, document.prefix)
+        return outputs
 
     def _check_environment(self) -> None:
         for source in (*(mount.source for mount in self._document.environment.mounts), self._document.workflow.files):
@@ -261,6 +265,7 @@ class Attempt:
                 peak_storage_bytes=self._space.peak_bytes if self._space else 0,
             ),
             outputs=outputs,
+            metrics=self._metrics,
             sandbox=sandbox_record(self._stage.uid),
             host=host(),
             log=LogRecord(segments=self._log.segments, dropped_bytes=self._log.dropped_bytes),

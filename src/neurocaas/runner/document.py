@@ -13,14 +13,23 @@ from neurocaas.reasons import Reason
 Positive = Annotated[int, Field(gt=0)]
 
 
+class Part(Document):
+    """One file of a folder that is put together: its path in the folder, and where it is in the store."""
+
+    path: str
+    key: str
+
+
 class Input(Document):
-    """One named input. `path`: on this machine, bind-mounted; `key`: in the store, fetched. Exactly one is given."""
+    """One named input. `path`: on this machine, bind-mounted; `key`: in the store, fetched; `parts`: a folder of files
+    in the store. Exactly one is given."""
 
     name: str
     form: Literal["file", "folder"]
     filename: str
     path: Path | None = None
     key: str | None = None
+    parts: tuple[Part, ...] = ()
     sha256: str
     size_bytes: int
     fingerprint: str | None = None
@@ -42,6 +51,14 @@ class Output(Document):
     name: str
     pattern: str
     required: bool = True
+
+
+class Metric(Document):
+    """A number in a JSON file among the results. pointer: a JSON pointer (RFC 6901)."""
+
+    name: str
+    pattern: str
+    pointer: str
 
 
 class EnvironmentMount(Document):
@@ -86,6 +103,7 @@ class AttemptDocument(Document):
     seed: int
     workflow: Workflow
     outputs: tuple[Output, ...]
+    metrics: tuple[Metric, ...] = ()
     environment: AttemptEnvironment
     resources: Resources
     timeout_seconds: Annotated[float, Field(gt=0)]
@@ -142,6 +160,7 @@ class ExitRecord(Document):
     ended_at: str
     usage: Used = Used()
     outputs: tuple[Delivered, ...] = ()
+    metrics: dict[str, float] = Field(default_factory=dict)
     sandbox: SandboxRecord = SandboxRecord()
     host: Host
     log: LogRecord = LogRecord()

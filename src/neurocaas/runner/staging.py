@@ -111,7 +111,20 @@ def check_inputs(inputs: Iterable[Input]) -> None:
 
 def mount_inputs(document: AttemptDocument, stage: Stage, store: Store) -> list[Mount]:
     """Every input as a read-only mount: from where it is if possible, else from a copy in the work folder."""
-    return [Mount(source=_source(given, stage, store), target=inside(given)) for given in document.inputs]
+    mounts: list[Mount] = []
+    for given in document.inputs:
+        if given.parts:
+            mounts += _part_mounts(given, stage, store)
+        else:
+            mounts.append(Mount(source=_source(given, stage, store), target=inside(given)))
+    return mounts
+
+
+def _part_mounts(given: Input, stage: Stage, store: Store) -> Iterable[Mount]:
+    """A folder put together from files of the store, each mounted at its place in it."""
+    for number, part in enumerate(given.parts):
+        one = given.model_copy(update={"name": f"{given.name}.{number}", "form": "file", "key": part.key, "parts": ()})
+        yield Mount(source=_source(one, stage, store), target=f"{inside(given)}/{keys.relative(part.path)}")
 
 
 def _source(given: Input, stage: Stage, store: Store) -> Path:

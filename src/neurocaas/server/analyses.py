@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurocaas.blueprint import SourceRepo, Version, read_version
+from neurocaas.blueprint import Family, SourceRepo, Version, read_version
 from neurocaas.blueprint.source_repo import read_commit
 from neurocaas.blueprint.version import SHORT, pack, unpack
 from neurocaas.documents import canonical, nearest
@@ -30,6 +30,7 @@ class Resolved:
     """A version that can be run, and how it was found."""
 
     version: Version
+    family: Family  # the version with those that it consists of
     label: str  # name@<12 hex>, or name@dev for a tree that is not committed
     git_commit: str | None
 
@@ -41,6 +42,7 @@ class Analyses:
         self.repo = repo
         self._store = store
         self._unpacked = unpacked
+        self._versions: dict[str, Version] = {}
 
     def resolve(self, spec: str) -> Resolved:
         """The version that `name`, `name@dev` or `name@<hex prefix of its digest>` means.
@@ -75,11 +77,50 @@ class Analyses:
             shutil.rmtree(temporary, ignore_errors=True)
         return folder
 
+    def version(self, name: str, digest: str) -> Version:
+        """An archived version; read once, as it never changes."""
+        if digest not in self._versions:
+            self._versions[digest] = read_version(self.folder(name, digest), name)
+        return self._versions[digest]
+
+    def family(self, version: Version) -> Family:
+        """The version with those that its protocol names, which are archived from then on too.
+
+        Raises Refused if one of them is not to be had, or if they do not fit together.
+        """
+        family = self._family(version)
+        family.check()
+        return family
+
+    def _family(self, version: Version) -> Family:
+        children = {}
+        for name, pin in version.blueprint.pins.items():
+            child, _, digest = pin.partition("@")
+            try:
+                children[name] = self._family(self._pinned(child, digest))
+            except NotFound as cause:
+                raise Refused(
+                    f"{version.name}: {name}: {cause.message}", remedy="Bring it with: neurocaas analysis import"
+                ) from cause
+        return Family(version=version, children=children)
+
+    def _pinned(self, name: str, digest: str) -> Version:
+        """The very version with this digest: from the archive, from the folder as it is now, or from history."""
+        if self._store.head(keys.version_record(name, digest)) is not None:
+            return self.version(name, digest)
+        if name in self.repo.names():
+            folder = self.repo.folder(name)
+            current = read_commit(folder, name)
+            if current is not None and current.digest == digest:
+                self.archive(current, folder)
+                return current
+        return self._by_digest(name, digest).version
+
     def environment(self, version: Version) -> EnvironmentSpec:
         """The environment that the version asks for; an imported one with the very interpreter that came with it."""
         from neurocaas.environment import EnvironmentSpec  # slow to import, and not needed to submit
 
-        declared = version.blueprint.environment
+        declared = version.blueprint.own_environment
         record = json.loads(self._store.get(keys.version_record(version.name, version.digest)))
         return EnvironmentSpec.from_folder(
             self.folder(version.name, version.digest),
@@ -112,7 +153,8 @@ class Analyses:
         version = read_version(folder, name)
         commit = None if dev else self.repo.commit_of(version)
         self.archive(version, folder)
-        return Resolved(version=version, label=version.short if commit else f"{name}@{DEV}", git_commit=commit)
+        label = version.short if commit else f"{name}@{DEV}"
+        return Resolved(version=version, family=self.family(version), label=label, git_commit=commit)
 
     def _by_digest(self, name: str, prefix: str) -> Resolved:
         if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
@@ -129,7 +171,8 @@ class Analyses:
             raise Ambiguous(f"{name}@{prefix} fits {len(found)} versions: {listed}. Give more digits.")
         digest = found.pop()
         version = read_version(self.folder(name, digest), name)
-        return Resolved(version=version, label=version.short, git_commit=commit or self._commit_with(version))
+        commit = commit or self._commit_with(version)
+        return Resolved(version=version, family=self.family(version), label=version.short, git_commit=commit)
 
     def _from_history(self, name: str, prefix: str) -> tuple[set[str], str | None]:
         found: dict[str, str] = {}

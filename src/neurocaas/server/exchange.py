@@ -42,7 +42,7 @@ def export_version(site: Site, resolved: Resolved, to: Path, progress: Progress)
                 "git_commit": resolved.git_commit,
             },
             "environment": {"digest": environment.digest, "platform": environment.platform},
-            "interpreter": {"digest": environment.interpreter, "python": version.blueprint.environment.python},
+            "interpreter": {"digest": environment.interpreter, "python": version.blueprint.own_environment.python},
         },
         site.signing_key,
     )

@@ -6,10 +6,11 @@ import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from neurocaas.bank import Provider, open_provider
-from neurocaas.blueprint import SourceRepo
+from neurocaas.blueprint import Family, SourceRepo
+from neurocaas.blueprint.model import Function
 from neurocaas.errors import Refused
 from neurocaas.server.analyses import Analyses
 from neurocaas.server.database import connect
@@ -52,6 +53,21 @@ class Site:
     @cached_property
     def provider(self) -> Provider:
         return open_provider(self.settings)
+
+    def run_protocol(self, family: Family, submission: dict[str, Any]) -> Any:
+        """The plan that an analysis' own protocol makes, as JSON. Raises Refused with the line of its fault."""
+        from neurocaas.server.protocol_function import run_protocol
+
+        version, protocol = family.version, family.version.blueprint.protocol
+        assert isinstance(protocol, Function)
+        return run_protocol(
+            self.analyses.folder(version.name, version.digest),
+            protocol.file,
+            protocol.function,
+            submission,
+            timeout_seconds=protocol.timeout_seconds,
+            where=version.short,
+        )
 
     @cached_property
     def signing_key(self) -> SigningKey:

@@ -9,6 +9,7 @@ from neurocaas.storage.checksums import (
     digest_folder,
     digest_many,
     fingerprint,
+    folder_digest,
 )
 from neurocaas.storage.store import Entry, Store
 
@@ -21,6 +22,7 @@ __all__ = [
     "digest_folder",
     "digest_many",
     "fingerprint",
+    "folder_digest",
     "keys",
     "open_store",
 ]

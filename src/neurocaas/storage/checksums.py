@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +106,12 @@ def _digest_all(sizes: dict[Path, int]) -> dict[Path, FileDigest]:
 def _folder_digest(
     folder: Path, below: list[tuple[str, os.stat_result]], digests: dict[Path, FileDigest]
 ) -> FolderDigest:
-    files = tuple((name, digests[folder / name].sha256, digests[folder / name].size_bytes) for name, _ in below)
+    return folder_digest((name, digests[folder / name].sha256, digests[folder / name].size_bytes) for name, _ in below)
+
+
+def folder_digest(listed: Iterable[tuple[str, str, int]]) -> FolderDigest:
+    """The digest of a folder with these files: path, SHA-256 and size of each."""
+    files = tuple(sorted(listed))
     lines = "".join(f"{sha256} {size_bytes} {json.dumps(name)}\n" for name, sha256, size_bytes in files)
     return FolderDigest(
         sha256=hashlib.sha256(lines.encode()).hexdigest(),

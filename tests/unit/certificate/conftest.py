@@ -28,6 +28,16 @@ def outputs(folder: str) -> list[dict[str, Any]]:
     return [{"path": path, "size_bytes": len(data), "sha256": sha256(data)} for path, data in mine.items()]
 
 
+def data(name: str) -> dict[str, Any]:
+    return {
+        "name": "recording",
+        "filename": name,
+        "sha256": sha256(name.encode()),
+        "size_bytes": 1_234_567,
+        "form": "file",
+    }
+
+
 def attempt(number: int, reason: str, message: str) -> dict[str, Any]:
     return {
         "number": number,
@@ -38,6 +48,7 @@ def attempt(number: int, reason: str, message: str) -> dict[str, Any]:
         "instance": {
             "provider": "local",
             "type": "local-1",
+            "price": "standard",
             "vcpus": 1,
             "memory_mib": 2048,
             "gpus": 0,
@@ -58,24 +69,22 @@ def attempt(number: int, reason: str, message: str) -> dict[str, Any]:
 def stack(index: int, dataset: str, folder: str, **changes: Any) -> dict[str, Any]:
     return {
         "index": index,
+        "step": "pca",
+        "label": "",
         "dataset": dataset,
         "folder": folder,
         "status": "succeeded",
         "reason": "",
         "message": "",
         "inputs": [
-            {
-                "name": "recording",
-                "filename": dataset,
-                "sha256": sha256(dataset.encode()),
-                "size_bytes": 1_234_567,
-                "form": "file",
-            }
+            data(dataset) | {"from_stacks": []},
         ],
         "config": {"components": 10, "tolerance": 1e-6},
         "seed": 7,
         "attempts": [attempt(1, "", "")],
         "outputs": outputs(folder),
+        "metrics": {"explained": 0.75},
+        "reused_from": None,
         "cost_dollars": "0.01",
         **changes,
     }
@@ -87,6 +96,9 @@ def job_facts() -> dict[str, Any]:
             "id": "20261102-k3x9",
             "group": "local",
             "user": "ada",
+            "price": "standard",
+            "bound_dollars": "12.50",
+            "retry_of": None,
             "submitted_at": "2026-11-02T09:15:00.000Z",
             "started_at": "2026-11-02T09:15:01.250Z",
             "ended_at": "2026-11-02T09:16:02.000Z",
@@ -102,9 +114,22 @@ def job_facts() -> dict[str, Any]:
             "git_commit": "c0ffee" * 6 + "beef",
             "execution_digest": EXECUTION,
         },
-        "environment": {"kind": "python", "digest": "56" * 32, "platform": "linux-x86_64"},
+        "datasets": [{"name": name, "inputs": [data(name)]} for name in ("mouse 1.tif", "fly.tif")],
         "config": {"components": 10, "tolerance": 1e-6},
+        "sweep": [],
         "seed": 7,
+        "timeout_minutes": None,
+        "steps": [
+            {
+                "name": "pca",
+                "analysis": "pca",
+                "version": VERSION,
+                "label": f"pca@{VERSION[:12]}",
+                "execution_digest": EXECUTION,
+                "environment": {"kind": "python", "digest": "56" * 32, "platform": "linux-x86_64"},
+            }
+        ],
+        "outputs": [],
         "stacks": [
             stack(0, "mouse 1.tif", "mouse 1"),
             stack(

@@ -66,12 +66,20 @@ def test_a_job_of_which_nothing_ever_ran_has_a_certificate(
     facts: dict[str, Any], key: SigningKey, trusted: TrustedKeys, status: str
 ) -> None:
     facts["job"] |= {"status": status, "started_at": None, "ended_at": None, "reason": "CANCELLED"}
-    facts["environment"]["digest"] = None
+    facts["steps"][0]["environment"]["digest"] = None
     facts["analysis"] |= {"git_commit": None, "committed": False, "label": "pca@dev"}
     for stack in facts["stacks"]:
         stack |= {"status": status, "inputs": [], "outputs": [], "attempts": [], "cost_dollars": "0"}
     lost = {"started_at": None, "ended_at": None, "exit_code": None, "sandbox": None, "usage": None}
-    instance = {"provider": "local", "type": "", "vcpus": 1, "memory_mib": 1, "gpus": 0, "host": None}
+    instance = {
+        "provider": "local",
+        "type": "",
+        "price": "standard",
+        "vcpus": 1,
+        "memory_mib": 1,
+        "gpus": 0,
+        "host": None,
+    }
     lost |= {"number": 1, "reason": "INSTANCE_LOST", "message": "", "instance": instance, "cost_dollars": "0"}
     facts["stacks"][0]["attempts"] = [lost]
     assert verify(seal(facts, key), trusted).outcome is Outcome.VALID

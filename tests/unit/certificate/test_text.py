@@ -23,23 +23,25 @@ def test_the_text_says_the_key_facts(certificate: dict[str, Any], key: SigningKe
         "Submitted     2026-11-02 09:15:00.000 UTC",
         "Ended         2026-11-02 09:16:02.000 UTC",
         "State         failed (OUT_OF_MEMORY)",
-        "Datasets      1 of 2 succeeded",
-        "Cost          $0.030000002",
+        "Datasets      2",
+        "Stacks        1 of 2 succeeded",
+        "Cost          $0.030000002 of at most $12.50 (standard price)",
+        "Metrics       explained 0.75",
         "Parameters    components  10",
         "              tolerance   1e-06",
         f"Environment   python {'56' * 32} on linux-x86_64",
         "Software      neurocaas 0.1.0",
-        "Dataset 1 of 2: mouse 1.tif",
+        "Stack 0 of 2: mouse 1.tif",
         "Inputs        recording: mouse 1.tif (1.2 MB)",
         "Outputs       mouse 1/components.npy (10 B)",
         "              mouse 1/figures/größe 100%.png (6 B)",
         "Attempt 1     succeeded",
         "              2026-11-02 09:15:01.250 UTC to 2026-11-02 09:16:01.750 UTC, $0.01",
-        "              on local local-1 (1 vCPU, 2048 MiB memory, 0 GPU)",
+        "              on local local-1 (1 vCPU, 2048 MiB memory, 0 GPU) at the standard price",
         "              host bench, Linux 6.1 x86_64, AMD EPYC",
         "              sandbox bubblewrap, identity uid 60001, limits cgroup",
         "              used 60.5 s, 58.2 CPU seconds, at most 512.0 MB memory and 1.0 kB storage",
-        "Dataset 2 of 2: fly.tif",
+        "Stack 1 of 2: fly.tif",
         "              The workflow used more than 2048 MiB of memory.",
         "              Use a smaller dataset, or ask for more memory in the blueprint's hardware.",
         "Seed          8",
@@ -60,7 +62,7 @@ def test_the_text_says_the_key_facts(certificate: dict[str, Any], key: SigningKe
 
 def test_a_job_that_never_ran_reads_well(facts: dict[str, Any], key: SigningKey) -> None:
     facts["job"] |= {"status": "cancelled", "started_at": None, "reason": "CANCELLED"}
-    facts["environment"]["digest"] = None
+    facts["steps"][0]["environment"]["digest"] = None
     facts["analysis"] |= {"git_commit": None, "committed": False, "label": "pca@dev"}
     facts |= {"stacks": [], "config": {}, "cost_dollars": "0"}
     lines = as_text(seal(facts, key)).splitlines()
@@ -90,3 +92,24 @@ def test_a_certificate_that_lacks_facts_has_no_text(certificate: dict[str, Any])
     del certificate["job"]
     with pytest.raises(Refused, match="job: it is missing"):
         as_text(certificate)
+
+
+def test_what_was_swept_chained_and_reused_is_said(facts: dict[str, Any], key: SigningKey) -> None:
+    first, second = facts["stacks"]
+    facts["sweep"] = [{"components": 5}, {"components": 10}]
+    facts["steps"].append(facts["steps"][0] | {"name": "smooth", "label": "kalman@77", "version": "77" * 32})
+    first["reused_from"] = {"job": "20261101-aaaa", "stack": 4}
+    second |= {"step": "smooth", "label": "components=10"}
+    second["inputs"][0]["from_stacks"] = [0]
+    lines = as_text(seal(facts, key)).splitlines()
+    for line in (
+        "Sweep         components 5",
+        "              components 10",
+        "Step smooth   kalman@77",
+        f"              version {'77' * 32}",
+        "Stack 0 of 2: mouse 1.tif, pca",
+        "Reused        the results of job 20261101-aaaa, stack 4; it did not run again",
+        "Stack 1 of 2: fly.tif, smooth, components=10",
+        "Inputs        recording: fly.tif, which stack 0 wrote (1.2 MB)",
+    ):
+        assert line in lines, line

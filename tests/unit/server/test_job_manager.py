@@ -4,80 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurocaas.environment import Environment, EnvironmentSpec
-from neurocaas.errors import EnvironmentBroken
-from neurocaas.settings import Settings, SiteDocument
-from neurocaas.storage import keys, open_store
-from neurocaas.testing import FakeClock, Killed, Mortal, SimulatedCloud
+from neurocaas.storage import keys
+from neurocaas.testing import Killed, Mortal
+from support.world import World
 
 if TYPE_CHECKING:
-    from neurocaas.server.jobs.job_manager import JobManager
     from neurocaas.server.jobs.models import Job
-
-ENVIRONMENT = Environment(
-    kind="python", digest="e" * 64, platform="p", mounts=(), variables={}, path=(), size_bytes=0, built_at=""
-)
-
-
-class Environments:
-    """Environments that are there at once, or whose build fails."""
-
-    def __init__(self, *, broken: bool = False) -> None:
-        self.broken = broken
-
-    def find(self, spec: EnvironmentSpec) -> Environment | None:
-        return None if self.broken else ENVIRONMENT
-
-    def build(self, spec: EnvironmentSpec, **_: Any) -> Environment:
-        raise EnvironmentBroken("The lock names a package that does not exist.")
-
-
-class World:
-    """A site with a simulated cloud, whose job managers come and go."""
-
-    def __init__(self, root: Path, analysis: Path, *, price: int = 0, capacity: int = 2) -> None:
-        from neurocaas.blueprint import SourceRepo
-        from neurocaas.server.analyses import Analyses
-
-        self.store = open_store((root / "store").as_uri())
-        self.cloud = SimulatedCloud(store=self.store, capacity=capacity, price_per_hour=price)
-        self.clock = FakeClock()
-        self.environments = Environments()
-        self.repo = SourceRepo(root / "site")
-        self.repo.create(analysis.parent, {"name": "test"})
-        self.analyses = Analyses(repo=self.repo, store=self.store, unpacked=root / "versions")
-        self.provider = self.cloud
-        self.settings = Settings(
-            root=root / "site", site=SiteDocument(name="test"), database_url="", store_url=self.store.url
-        )
-
-    def submit(self, data: list[str]) -> Job:
-        from neurocaas.server.jobs.submit import Request, submit
-
-        return submit(self, Request(analysis="mean", data=data, group="lab", user="ada"))  # type: ignore[arg-type]
-
-    def manager(self, wrap: Callable[[Any], Any] = lambda part: part) -> JobManager:
-        from neurocaas.server.jobs.followers import Followers
-        from neurocaas.server.jobs.job_manager import JobManager
-        from neurocaas.server.jobs.preparing import Preparation
-
-        store = wrap(self.store)
-        return JobManager(
-            settings=self.settings,
-            store=store,
-            provider=wrap(self.cloud),
-            preparation=Preparation(analyses=self.analyses, environments=self.environments, wake=lambda: None),
-            certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
-            followers=Followers(self.settings),
-            clock=self.clock,
-            ticks=self.clock.ticks,
-        )
 
 
 @pytest.fixture
@@ -145,13 +83,14 @@ def test_a_silent_runner_is_taken_for_lost_and_its_late_result_changes_nothing(
 ) -> None:
     job, manager = world.submit(numbers(1)), world.manager()
     manager.turn()
-    late = dict(world.cloud._running[f"{job.id}/0/1"])
+    late = world.cloud._running[f"{job.id}/0/1"]
     for _ in range(6):
         world.clock.advance(40)
         manager.turn()
     assert world.cloud.running == [f"{job.id}/0/2"]
-    assert world.store.head(keys.lease(late["prefix"])) is None
+    assert world.store.head(keys.lease(late.document["prefix"])) is None
     world.cloud._running[f"{job.id}/0/1"] = late
+    world.cloud._busy["sim.large"] += 1
     world.cloud.finish(f"{job.id}/0/1")
     world.cloud.finish(f"{job.id}/0/2")
     manager.turn()
@@ -193,7 +132,7 @@ def test_a_running_stack_survives_a_new_version_of_its_analysis(
     job = world.submit(numbers(1))
     (world.repo.folder("mean") / "workflow.py").write_text("print('edited')")
     world.manager().turn()
-    document = world.cloud._running[f"{job.id}/0/1"]
+    document = world.cloud.document(f"{job.id}/0/1")
     assert (Path(document["workflow"]["files"]) / "workflow.py").read_text() == "print(1)\n"
 
 
@@ -202,7 +141,7 @@ def test_a_record_of_the_end_that_can_not_be_read_fails_its_stack_only(
 ) -> None:
     job, manager = world.submit(numbers(2)), world.manager()
     manager.turn()
-    garbled = world.cloud._running[f"{job.id}/0/1"]
+    garbled = world.cloud.document(f"{job.id}/0/1")
     world.store.put(keys.exit_record(garbled["prefix"]), b"garbage")
     world.cloud.finish(f"{job.id}/1/1")
     manager.turn()
@@ -254,20 +193,22 @@ def test_a_runner_that_does_not_stop_when_cancelled_loses_its_instance(
 
 
 def test_money_is_held_charged_and_released(tmp_path: Path, analysis: Path, any_database: str) -> None:
+    from neurocaas.blueprint.profile import Profile
     from neurocaas.server.jobs import ledger
-    from neurocaas.server.jobs.models import Group
 
     world = World(tmp_path, analysis, price=6)
     path = tmp_path / "a.npy"
     path.write_bytes(b"\x93NUMPY")
     job, manager = world.submit([str(path)]), world.manager()
-    group = Group.objects.get()
+    (balance, _) = ledger.balances(Profile(name="lab"))
+    assert (balance.held, balance.left) == (18 * 10**9, 282 * 10**9)
     assert ledger.held(job) == 18 * 10**9  # $6 an hour, one hour at most, three attempts at most
     manager.turn()
     world.clock.advance(600)
     world.cloud.finish(f"{job.id}/0/1")
     manager.turn()
-    assert (ledger.charged(job), ledger.held(job), ledger.committed(group)) == (10**9, 0, 10**9)
+    (balance, _) = ledger.balances(Profile(name="lab"))
+    assert (ledger.charged(job), ledger.held(job), balance.held, balance.spent) == (10**9, 0, 0, 10**9)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -281,15 +222,15 @@ def test_killed_at_any_call_every_stack_ends_once_and_the_money_adds_up(
     losses: set[int],
 ) -> None:
     from neurocaas.server.jobs import ledger
-    from neurocaas.server.jobs.models import Attempt, Entry, Job
+    from neurocaas.server.jobs.models import Attempt, Entry, Job, Step
 
     root = tmp_path_factory.mktemp("world")
     world = World(root, analysis, price=1)
     data = [root / f"{index}.npy" for index in range(4)]
     for path in data:
         path.write_bytes(b"\x93NUMPY" + path.name.encode())
-    job = world.submit([str(path) for path in data])
-    Job.objects.filter(pk=job.pk).update(max_attempts=99)
+    job = world.submit([str(path) for path in data], fresh=True)  # the database is that of all examples
+    Step.objects.filter(job=job).update(max_attempts=99)
     turns = 0
     for death in [*deaths, 10**9]:
         calls = [0]

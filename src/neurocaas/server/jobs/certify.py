@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from neurocaas import __version__
@@ -10,7 +11,8 @@ from neurocaas.certificate import SigningKey, as_text, seal
 from neurocaas.environment import current_platform
 from neurocaas.reasons import Reason
 from neurocaas.server.jobs import ledger
-from neurocaas.server.jobs.models import Attempt, Job, Stack
+from neurocaas.server.jobs.delivered import Delivered, delivered
+from neurocaas.server.jobs.models import Attempt, Job, Stack, Step
 from neurocaas.server.jobs.status import Status
 from neurocaas.server.jobs.view import timestamp
 from neurocaas.settings import Settings
@@ -29,11 +31,16 @@ def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str,
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
         attempts.setdefault(attempt.stack_id, []).append(attempt)
+    stacks = list(job.stacks.select_related("step", "reused_from").order_by("index"))
+    files = delivered(stacks)
     return {
         "job": {
             "id": job.id,
             "group": job.group_id,
             "user": job.user,
+            "price": job.price,
+            "bound_dollars": str(ledger.dollars(job.bound_nanodollars)),
+            "retry_of": job.retry_of_id,
             "submitted_at": timestamp(job.submitted_at),
             "started_at": timestamp(job.started_at),
             "ended_at": timestamp(job.ended_at),
@@ -49,20 +56,52 @@ def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str,
             "git_commit": job.git_commit or None,
             "execution_digest": job.execution_digest,
         },
-        "environment": {"kind": "python", "digest": job.environment_digest or None, "platform": current_platform()},
+        "datasets": _datasets(stacks),
         "config": job.config,
+        "sweep": job.points,
         "seed": job.seed,
-        "stacks": [_stack(stack, attempts.get(stack.pk, [])) for stack in job.stacks.order_by("index")],
+        "timeout_minutes": job.timeout_minutes,
+        "steps": [_step(step) for step in job.steps.order_by("index")],
+        "stacks": [_stack(stack, attempts.get(stack.pk, []), files.get(stack.pk)) for stack in stacks],
+        "outputs": job.outputs,
         "cost_dollars": str(ledger.dollars(ledger.charged(job))),
         "software": {"neurocaas": __version__},
     }
 
 
-def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
-    published = next((one for one in attempts if one.number == stack.published_attempt), None)
-    exit_record = (published.exit_record if published else None) or {}
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "name": step.name,
+        "analysis": step.analysis,
+        "version": step.version,
+        "label": step.label,
+        "execution_digest": step.execution_digest,
+        "environment": {
+            "kind": "python",
+            "digest": step.environment_digest or None,
+            "platform": current_platform(),
+        },
+    }
+
+
+def _datasets(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
+    """What was submitted, out of what the stacks took of it."""
+    names: dict[int, str] = {}
+    inputs: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
+    for stack in stacks:
+        names[stack.dataset_index] = stack.dataset
+        for one in stack.inputs:
+            if not one["from_stacks"]:
+                inputs.setdefault(stack.dataset_index, {})[one["filename"], one["sha256"]] = _data(one)
+    return [{"name": names[index], "inputs": list(inputs.get(index, {}).values())} for index in sorted(names)]
+
+
+def _stack(stack: Stack, attempts: list[Attempt], files: Delivered | None) -> dict[str, Any]:
+    origin = stack.reused_from
     return {
         "index": stack.index,
+        "step": stack.step.name,
+        "label": stack.label,
         "dataset": stack.dataset,
         "folder": stack.folder,
         "status": stack.status,
@@ -72,12 +111,18 @@ def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
         "config": stack.config,
         "seed": stack.seed,
         "attempts": [_attempt(one, stack) for one in attempts],
-        "outputs": exit_record.get("outputs", []),
+        "outputs": files.outputs if files else [],
+        "metrics": files.record.get("metrics", {}) if files else {},
+        "reused_from": {"job": origin.job_id, "stack": origin.index} if origin else None,
         "cost_dollars": str(ledger.dollars(sum(one.cost_nanodollars for one in attempts))),
     }
 
 
 def _input(one: dict[str, Any]) -> dict[str, Any]:
+    return _data(one) | {"from_stacks": one["from_stacks"]}
+
+
+def _data(one: dict[str, Any]) -> dict[str, Any]:
     facts = {key: one[key] for key in ("name", "filename", "sha256", "size_bytes")}
     return facts | {"form": "folder" if one["form"] == "folder" else "file"}
 
@@ -93,6 +138,7 @@ def _attempt(attempt: Attempt, stack: Stack) -> dict[str, Any]:
         "instance": {
             "provider": attempt.provider,
             "type": attempt.instance_type,
+            "price": attempt.price,
             "vcpus": stack.need["vcpus"],
             "memory_mib": stack.need["memory_mib"],
             "gpus": stack.need["gpus"],

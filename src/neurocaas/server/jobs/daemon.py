@@ -180,15 +180,20 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
     from neurocaas.server.site import open_site
 
     site = open_site(settings.root)
+    from neurocaas.blueprint.profile import read_profile
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
+    from neurocaas.server.jobs.following import Following
     from neurocaas.server.jobs.job_manager import JobManager
+    from neurocaas.server.jobs.placing import Placing
     from neurocaas.server.jobs.preparing import Preparation
 
     return JobManager(
         settings=settings,
         store=site.store,
         provider=provider,
+        placing=(placing := Placing(provider)),
+        following=Following(analyses=site.analyses, placing=placing, profile=partial(read_profile, settings.root)),
         preparation=Preparation(
             analyses=site.analyses,
             environments=site.environments,

@@ -8,36 +8,38 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Min, QuerySet
 
-from neurocaas.bank import Hint, NoCapacity, Provider, State
+from neurocaas.bank import Hint, NoCapacity, Placement, Provider, State
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.reasons import Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
+from neurocaas.server.jobs.following import UNFINISHED, Following
 from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
 from neurocaas.server.jobs.logs import Latest, latest
-from neurocaas.server.jobs.models import Attempt, Job, Stack
+from neurocaas.server.jobs.models import Attempt, Job, Stack, Step
+from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.preparing import Preparation
 from neurocaas.server.jobs.settling import end, settle
 from neurocaas.server.jobs.status import LIVE, Status, advance, advance_all
+from neurocaas.server.jobs.verdict import verdict
 from neurocaas.settings import Settings
 from neurocaas.storage import Store, keys
 
 log = logging.getLogger(__name__)
 
-UNFINISHED = (Status.WAITING, Status.LAUNCHING, Status.RUNNING)
 SILENCE_SECONDS = 60.0  # a runner that wrote no segment for so long is taken for lost
 CANCEL_GRACE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 1.0  # progress is read from the store at most this often per attempt
-QUEUE_LENGTH = 64  # stacks that wait, read at once
+QUEUE_LENGTH = 256  # stacks that wait, read at once
 
 
 @dataclass(kw_only=True)
@@ -51,20 +53,43 @@ class _Watch:
 
 
 @dataclass(kw_only=True)
+class _Skipped:
+    """What can't be launched in this pass: stacks of these jobs and steps, and those priced for these types."""
+
+    jobs: set[str] = field(default_factory=set)
+    steps: set[int] = field(default_factory=set)
+    instance_types: set[str] = field(default_factory=set)
+
+    def has(self, stack: Stack) -> bool:
+        return stack.job_id in self.jobs or stack.step_id in self.steps or stack.instance_type in self.instance_types
+
+    def excluded(self) -> Iterator[tuple[str, Collection[object]]]:
+        """The fields by which a query leaves them out, with their values."""
+        for name, ones in (("job_id", self.jobs), ("step_id", self.steps), ("instance_type", self.instance_types)):
+            if ones:
+                yield name, ones
+
+
+@dataclass(kw_only=True)
 class JobManager:
     """Reconciles jobs, stacks and attempts. One leads at a time; whoever starts it sees to that."""
 
     settings: Settings
     store: Store
     provider: Provider
+    placing: Placing
     preparation: Preparation
+    following: Following
     certify: Callable[[Job, Status, Reason], None]
     followers: Followers
     clock: Callable[[], datetime]
     ticks: Callable[[], float]  # seconds that pass only while this machine is awake
+    silence_seconds: float = SILENCE_SECONDS
     _watches: dict[int, _Watch] = field(default_factory=dict)
-    _live: dict[int, Attempt] = field(default_factory=dict)
+    _live: dict[str, Attempt] = field(default_factory=dict)  # by their names
+    _busy: Counter[str] = field(default_factory=Counter)  # how many live attempts each job has
     _queue: deque[Stack] = field(default_factory=deque)
+    _waiting_types: set[str] = field(default_factory=set)  # for which stacks wait, or did not long ago
     due: datetime | None = None  # when the next stack that waits to be tried again may be
 
     def recover(self) -> None:
@@ -88,13 +113,18 @@ class JobManager:
         if hints is None:
             self._read_live()
             self._queue.clear()
+            self._waiting_types.clear()
+            self.placing.look_again()
             self.due = self._next_retry(now)
             self._cancel(now)
+            self.following.look_at_all(now)
         ended = self._observe(hints)
         if hints is None or ended:
             self._launch_waiting(now)
-        for attempt in ended:
-            self._settle(attempt, now)
+        for attempt, state in ended.items():
+            self._settle(attempt, state, now)
+        if self.following.after([one.stack_id for one in ended if one.stack.job.chained], now):
+            self._launch_waiting(now)
         for job_id in self._open_jobs() if hints is None else {attempt.stack.job_id for attempt in ended}:
             try:
                 self._conclude(job_id, now)
@@ -106,8 +136,9 @@ class JobManager:
         return Job.objects.filter(status__in=UNFINISHED).exists()
 
     def _read_live(self) -> None:
-        live = Attempt.objects.filter(status__in=LIVE).select_related("stack__job")
-        self._live = {one.pk: one for one in live}
+        live = Attempt.objects.filter(status__in=LIVE).select_related("stack__job", "stack__step")
+        self._live = {one.name: one for one in live.iterator()}
+        self._busy = Counter(one.stack.job_id for one in self._live.values())
 
     def _next_retry(self, now: datetime) -> datetime | None:
         waiting = Stack.objects.filter(status=Status.WAITING, retry_at__gt=now)
@@ -116,27 +147,34 @@ class JobManager:
 
     # Observing
 
-    def _observe(self, hints: Collection[Hint] | None) -> list[Attempt]:
+    def _observe(self, hints: Collection[Hint] | None) -> dict[Attempt, State]:
         """Note the progress of what runs. Returns what has ended, which gave its instance back: others need not wait
         until it is settled."""
         whats = {hint.attempt: hint.what for hint in hints or () if hint.what == "log"}
         whats |= {hint.attempt: hint.what for hint in hints or () if hint.what != "log"}
-        named = [one for one in self._live.values() if hints is None or one.name in whats]
+        names = self._live if hints is None else whats
+        named = [self._live[name] for name in names if name in self._live]
         states = self.provider.sweep([one.handle for one in named])
-        ended = []
+        ended = {}
         for attempt in named:
-            if whats.get(attempt.name) != "log" and self._has_ended(attempt, states[attempt.handle]):
-                del self._live[attempt.pk]
+            state = states[attempt.handle]
+            if whats.get(attempt.name) != "log" and self._has_ended(attempt, state):
+                self._forget(attempt)
                 self.provider.release(attempt.handle)
-                ended.append(attempt)
+                ended[attempt] = state
             else:
                 self._note_progress(attempt)
         return ended
 
-    def _has_ended(self, attempt: Attempt, state: State) -> bool:
-        return state is State.GONE or self.store.head(keys.exit_record(prefix(attempt))) is not None
+    def _forget(self, attempt: Attempt) -> None:
+        """The attempt is live no longer."""
+        del self._live[attempt.name]
+        self._busy[attempt.stack.job_id] -= 1
 
-    def _settle(self, attempt: Attempt, now: datetime) -> None:
+    def _has_ended(self, attempt: Attempt, state: State) -> bool:
+        return state is not State.RUNNING or self.store.head(keys.exit_record(prefix(attempt))) is not None
+
+    def _settle(self, attempt: Attempt, state: State, now: datetime) -> None:
         """Record how an attempt ended. It was seen to be gone before this looks for its record: no other will come."""
         try:
             exit_record = self._exit_record(attempt) or self._unstored_exit_record(attempt)
@@ -147,6 +185,8 @@ class JobManager:
                 settle(attempt, exit_record, self.store, now)
             elif attempt.stack.job.cancel_requested:
                 end(attempt, Reason.CANCELLED, "Cancelled on request.", now)
+            elif state is State.INTERRUPTED:
+                end(attempt, Reason.INTERRUPTED, "The provider took the instance back.", now)
             else:
                 end(attempt, Reason.INSTANCE_LOST, "The instance or its runner went away.", now)
         self._clean_up(attempt)
@@ -180,11 +220,11 @@ class JobManager:
             watch.sequence, watch.changed_at = seen.sequence, tick
             Stack.objects.filter(pk=attempt.stack_id).update(progress=seen.progress, note=seen.message)
             self.followers.tell(attempt.stack.job_id, CHANGED)
-        elif tick - watch.changed_at > SILENCE_SECONDS:
+        elif tick - watch.changed_at > self.silence_seconds:
             # Without its lease it must not go on elsewhere; without its allocation it can't go on here.
             revoke(attempt, self.store)
             self.provider.release(attempt.handle)
-            log.warning("%s was silent for %s s; released", attempt, SILENCE_SECONDS)
+            log.warning("%s was silent for %s s; released", attempt, self.silence_seconds)
 
     def _watch(self, attempt: Attempt) -> _Watch:
         tick = self.ticks()
@@ -211,7 +251,7 @@ class JobManager:
             handle = self.provider.find(attempt.name, work)
         if handle is None:
             end(attempt, Reason.INSTANCE_LOST, "The job manager ended while it launched the stack.", revoked_at)
-            self._live.pop(attempt.pk)
+            self._forget(attempt)
             return
         record(attempt, handle, self.clock())
         self.provider.adopt([handle])
@@ -220,15 +260,23 @@ class JobManager:
 
     def _cancel(self, now: datetime) -> None:
         for job in Job.objects.filter(cancel_requested=True, status__in=UNFINISHED):
-            waiting = Stack.objects.filter(job=job)
-            message = "Cancelled on request."
-            advance_all(
-                waiting, start=Status.WAITING, to=Status.CANCELLED, at=now, reason=Reason.CANCELLED, message=message
+            self._end_waiting(
+                Stack.objects.filter(job=job), Status.CANCELLED, Reason.CANCELLED, "Cancelled on request.", now
             )
             self.followers.tell(job.id, CHANGED)
         for attempt in self._live.values():
             if attempt.stack.job.cancel_requested:
                 self._stop(attempt, now)
+
+    def _end_waiting(
+        self, stacks: QuerySet[Stack], to: Status, reason: Reason, message: str, now: datetime
+    ) -> list[int]:
+        """End all of these stacks that wait, and give back what they hold. Returns which."""
+        with transaction.atomic():
+            waiting = list(stacks.filter(status=Status.WAITING).select_related("job"))
+            advance_all(stacks, start=Status.WAITING, to=to, at=now, reason=reason, message=message)
+            ledger.release(waiting, now)
+        return [one.pk for one in waiting]
 
     def _stop(self, attempt: Attempt, now: datetime) -> None:
         """Ask the runner to stop; one that has not after a while loses its instance, and this pass sees it gone."""
@@ -246,76 +294,90 @@ class JobManager:
 
     def _launch_waiting(self, now: datetime) -> None:
         """Launch stacks in the order in which they came, until no instance is free; then say why the rest waits."""
-        skipped: set[str] = set()
-        busy = Counter(attempt.stack.job_id for attempt in self._live.values())
+        skipped = _Skipped()
         while stack := self._next_waiting(skipped, now):
             job = stack.job
-            if busy[job.id] >= job.max_instances:
+            if self._busy[job.id] >= job.max_instances:
                 allowed = f"The job has as many instances as its analysis may use at once ({job.max_instances})."
                 self._explain_waiting(allowed, Stack.objects.filter(job=job))
-                skipped.add(job.id)
-            elif (prepared := self._prepared(job, now)) is None:
-                skipped.add(job.id)
-            elif impossible := self._impossible(stack):
-                advance(self._queue.popleft(), to=Status.FAILED, at=now, reason=Reason.NO_CAPACITY, message=impossible)
-            elif short := self.provider.shortage(Need(**stack.need)):
-                self._explain_waiting(short, Stack.objects.all())
-                return
+                skipped.jobs.add(job.id)
+            elif (prepared := self._prepared(stack, now)) is None:
+                skipped.steps.add(stack.step_id)
+            elif (placement := self._place(stack, now)) is None:
+                self._queue.popleft()
+            elif short := self.provider.shortage(Need(**stack.need), placement):
+                # Who came first is served first: nothing smaller overtakes a stack that waits for this type.
+                self._explain_waiting(short, Stack.objects.filter(instance_type=stack.instance_type))
+                skipped.instance_types.add(stack.instance_type)
             else:
-                self._launch(self._queue.popleft(), prepared, now)
-                busy[job.id] += 1
+                self._launch(self._queue.popleft(), placement, prepared, now)
 
-    def _impossible(self, stack: Stack) -> str:
-        """Why no instance will ever do, though one would have when the job was admitted; empty if one will."""
+    def _place(self, stack: Stack, now: datetime) -> Placement | None:
+        """Where the stack goes; None if no instance will ever do, though one would have when the job was admitted."""
         try:
-            self.provider.instance_type(Need(**stack.need))
+            return self.placing.place(stack)
         except Refused as cause:
-            return cause.message
-        return ""
+            ended = self._end_waiting(
+                Stack.objects.filter(pk=stack.pk), Status.FAILED, Reason.NO_CAPACITY, cause.message, now
+            )
+            self.following.after(ended, now)
+            return None
 
-    def _next_waiting(self, skipped: Collection[str], now: datetime) -> Stack | None:
+    def _next_waiting(self, skipped: _Skipped, now: datetime) -> Stack | None:
         """The first stack in the queue whose job may launch now; the queue is filled again when it has run out."""
-        while self._queue and self._queue[0].job_id in skipped:
+        while self._queue and skipped.has(self._queue[0]):
             self._queue.popleft()
-        if not self._queue:
-            waiting = Stack.objects.filter(status=Status.WAITING, job__cancel_requested=False)
-            due = waiting.exclude(retry_at__gt=now).exclude(job_id__in=skipped)
+        if not self._queue and not self._all_short(skipped):
+            waiting = Stack.objects.filter(status=Status.WAITING, ready=True, job__cancel_requested=False)
+            due = waiting.exclude(retry_at__gt=now)
+            for field_name, ones in skipped.excluded():
+                due = due.exclude(**{f"{field_name}__in": ones})
             # Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
-            in_order = due.prefetch_related("job").order_by("job__submitted_at", "job_id", "index")
+            in_order = due.prefetch_related("job", "step").order_by("pk")
             self._queue.extend(in_order[:QUEUE_LENGTH])
+            self._waiting_types |= {one.instance_type for one in self._queue}
         return self._queue[0] if self._queue else None
 
-    def _launch(self, stack: Stack, prepared: Prepared, now: datetime) -> None:
-        attempt = claim(stack, self.provider, now)
+    def _all_short(self, skipped: _Skipped) -> bool:
+        """Whether no instance is free for any stack that waits, so that looking for one more is in vain."""
+        return bool(skipped.instance_types) and skipped.instance_types >= self._waiting_types
+
+    def _launch(self, stack: Stack, placement: Placement, prepared: Prepared, now: datetime) -> None:
+        attempt = claim(stack, placement, self.provider, now)
         try:
-            handle = launch(attempt, prepared, self.store, self.provider, self.settings.work)
+            handle = launch(attempt, placement, prepared, self.store, self.provider, self.settings.work)
         except (NeurocaasError, OSError, ValueError) as fault:
             log.warning("%s could not be launched: %s", attempt, fault)
-            reason = Reason.INTERRUPTED if isinstance(fault, NoCapacity) else Reason.INSTANCE_LOST
+            reason = Reason.NO_CAPACITY if isinstance(fault, NoCapacity) else Reason.INSTANCE_LOST
             end(attempt, reason, f"The instance could not be started: {fault}", self.clock())
             self._clean_up(attempt)
+            self.following.after([stack.pk] if stack.job.chained and stack.status == Status.FAILED else [], now)
             return
         record(attempt, handle, self.clock())
-        self._live[attempt.pk] = attempt
+        self._live[attempt.name] = attempt
+        self._busy[stack.job_id] += 1
         self.followers.tell(stack.job_id, CHANGED)
 
-    def _prepared(self, job: Job, now: datetime) -> Prepared | None:
-        waiting = Stack.objects.filter(job=job, status=Status.WAITING)
+    def _prepared(self, stack: Stack, now: datetime) -> Prepared | None:
+        job, step = stack.job, stack.step
+        waiting = Stack.objects.filter(step=step, status=Status.WAITING)
         try:
-            prepared = self.preparation.get(job.id, job.analysis, job.version)
+            prepared = self.preparation.get(job.id, step.analysis, step.version)
         except (NeurocaasError, OSError, ValueError) as fault:
             message = f"The analysis environment can't be used: {fault}"
-            reason = Reason.ENVIRONMENT_BROKEN
-            advance_all(waiting, start=Status.WAITING, to=Status.FAILED, at=now, reason=reason, message=message)
+            self.following.after(
+                self._end_waiting(waiting, Status.FAILED, Reason.ENVIRONMENT_BROKEN, message, now), now
+            )
             return None
         if prepared is None:
-            line = self.preparation.latest.get(job.version, "")
+            line = self.preparation.latest.get(step.version, "")
             message = f"The analysis environment is being built. {line}".strip()
-            waiting.exclude(message=message).update(reason=Reason.WAITING_FOR_ENVIRONMENT, message=message)
+            unsaid = waiting.filter(ready=True).exclude(message=message)
+            unsaid.update(reason=Reason.WAITING_FOR_ENVIRONMENT, message=message)
             self.followers.tell(job.id, CHANGED)
-        elif job.environment_digest != prepared.environment.digest:
-            job.environment_digest = prepared.environment.digest
-            job.save(update_fields=["environment_digest"])
+        elif step.environment_digest != prepared.environment.digest:
+            step.environment_digest = prepared.environment.digest
+            Step.objects.filter(pk=step.pk).update(environment_digest=step.environment_digest)
         return prepared
 
     def _explain_waiting(self, message: str, stacks: QuerySet[Stack]) -> None:
@@ -323,7 +385,7 @@ class JobManager:
         unexplained = {"", Reason.WAITING_FOR_ENVIRONMENT}
         if self._queue[0].reason not in unexplained:
             return
-        waiting = stacks.filter(status=Status.WAITING, reason__in=unexplained)
+        waiting = stacks.filter(status=Status.WAITING, ready=True, reason__in=unexplained)
         waiting.update(reason=Reason.WAITING_FOR_INSTANCE, message=message)
         for stack in self._queue:
             if stack.reason in unexplained:
@@ -336,28 +398,16 @@ class JobManager:
 
     def _conclude(self, job_id: str, now: datetime) -> None:
         """End the job if its stacks have all ended: certificate first, so that who sees the end finds it."""
-        if any(attempt.stack.job_id == job_id for attempt in self._live.values()):
+        if self._busy[job_id]:
             return
         if Stack.objects.filter(job_id=job_id, status__in=UNFINISHED).exists():
             return
         job = Job.objects.get(pk=job_id)
-        status, reason, message = _verdict(job)
+        status, reason, message = verdict(job)
         job.ended_at = now
         self.certify(job, status, reason)
         with transaction.atomic():
-            ledger.release(job, now)
             advance(job, to=status, at=now, reason=reason, message=message)
         self.preparation.forget(job.id)
+        del self._busy[job_id]
         self.followers.tell(job.id, ENDED)
-
-
-def _verdict(job: Job) -> tuple[Status, Reason, str]:
-    """How the job ended: its worst stack decides."""
-    stacks = list(job.stacks.order_by("index").only("status", "reason", "message", "dataset"))
-    failed = [one for one in stacks if one.status == Status.FAILED]
-    if failed:
-        message = f"{len(failed)} of {len(stacks)} datasets failed; the first: {failed[0].message}"
-        return Status.FAILED, Reason(failed[0].reason), message
-    if any(one.status == Status.CANCELLED for one in stacks):
-        return Status.CANCELLED, Reason.CANCELLED, "Cancelled on request."
-    return Status.SUCCEEDED, Reason.NONE, ""

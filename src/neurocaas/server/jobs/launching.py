@@ -11,13 +11,13 @@ from pathlib import Path
 
 from django.db import transaction
 
-from neurocaas.bank import Launch, Provider
+from neurocaas.bank import Launch, Placement, Provider
 from neurocaas.blueprint import Need, Version
 from neurocaas.environment import Environment
 from neurocaas.protocol import DataRef
 from neurocaas.runner import document
 from neurocaas.server.jobs import ledger
-from neurocaas.server.jobs.models import Attempt, Stack
+from neurocaas.server.jobs.models import Attempt, Price, Stack
 from neurocaas.server.jobs.status import Status, advance
 from neurocaas.storage import Store, keys
 
@@ -43,10 +43,12 @@ def work_folder(root: Path, attempt: Attempt) -> Path:
     return root / f"{attempt.stack.job_id}-{attempt.stack.index}-{attempt.number}"
 
 
-def claim(stack: Stack, provider: Provider, at: datetime) -> Attempt:
-    """Make the next attempt of a waiting stack, so that no other process launches it too."""
-    need = Need(**stack.need)
-    instance_type = provider.instance_type(need)
+def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) -> Attempt:
+    """Make the next attempt of a waiting stack, so that no other process launches it too.
+
+    Its price is that of this moment, but never more than the job was admitted at.
+    """
+    price = min(ledger.nanodollars(placement.price_per_hour), stack.price_nanodollars_per_hour)
     job = stack.job
     with transaction.atomic():
         advance(stack, to=Status.LAUNCHING, at=at, attempts_made=stack.attempts_made + 1, progress=0, note="")
@@ -57,13 +59,16 @@ def claim(stack: Stack, provider: Provider, at: datetime) -> Attempt:
             number=stack.attempts_made,
             token=secrets.token_hex(16),
             provider=provider.name,
-            instance_type=instance_type.name,
-            price_nanodollars_per_hour=ledger.nanodollars(instance_type.price_per_hour),
+            instance_type=placement.instance_type.name,
+            price=Price.SAVE if placement.save else Price.STANDARD,
+            price_nanodollars_per_hour=price,
             launched_at=at,
         )
 
 
-def launch(attempt: Attempt, prepared: Prepared, store: Store, provider: Provider, work_root: Path) -> str:
+def launch(
+    attempt: Attempt, placement: Placement, prepared: Prepared, store: Store, provider: Provider, work_root: Path
+) -> str:
     """Give the attempt its lease and start its runner. Returns the allocation's handle. Raises NoCapacity."""
     store.put(keys.lease(prefix(attempt)), json.dumps({"token": attempt.token}).encode())
     work = work_folder(work_root, attempt)
@@ -72,6 +77,7 @@ def launch(attempt: Attempt, prepared: Prepared, store: Store, provider: Provide
         work=work,
         document=_document(attempt, prepared, store.url, work).model_dump(mode="json"),
         need=Need(**attempt.stack.need),
+        placement=placement,
     )
     return provider.launch(request)
 
@@ -89,8 +95,9 @@ def revoke(attempt: Attempt, store: Store) -> None:
 
 
 def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) -> document.AttemptDocument:
-    stack, job = attempt.stack, attempt.stack.job
+    stack = attempt.stack
     need, blueprint, environment = Need(**stack.need), prepared.version.blueprint, prepared.environment
+    workflow = blueprint.own_workflow
     return document.AttemptDocument(
         attempt=attempt.name,
         token=attempt.token,
@@ -102,14 +109,18 @@ def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) 
         seed=stack.seed,
         workflow=document.Workflow(
             files=prepared.folder,
-            command=blueprint.workflow.command,
+            command=workflow.command,
             checks=tuple(one.check for one in blueprint.inputs.values() if one.check),
-            network=blueprint.workflow.network,
-            checkpoints=blueprint.workflow.checkpoints,
+            network=workflow.network,
+            checkpoints=workflow.checkpoints,
         ),
         outputs=tuple(
             document.Output(name=name, pattern=one.pattern, required=one.required)
             for name, one in blueprint.outputs.items()
+        ),
+        metrics=tuple(
+            document.Metric(name=name, pattern=blueprint.outputs[one.output].pattern, pointer=one.pointer)
+            for name, one in blueprint.metrics.items()
         ),
         environment=document.AttemptEnvironment(
             digest=environment.digest,
@@ -123,7 +134,7 @@ def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) 
             storage_mib=need.storage_mib,
             processes=PROCESSES_PER_CORE * need.vcpus,
         ),
-        timeout_seconds=job.timeout_seconds,
+        timeout_seconds=stack.step.timeout_seconds,
     )
 
 
@@ -135,6 +146,7 @@ def _inputs(references: Iterable[DataRef]) -> Iterable[document.Input]:
             filename=one.filename,
             path=Path(one.path) if one.path else None,
             key=one.key,
+            parts=tuple(document.Part(path=part.path, key=part.key) for part in one.parts),
             sha256=one.sha256,
             size_bytes=one.size_bytes,
             fingerprint=one.fingerprint,

@@ -1,21 +1,40 @@
-"""Money: a job reserves its upper bound, is charged what it used, and gives the rest back (paper §3.4).
+"""Money: a job reserves its upper bound, is charged what it used, and gives the rest back (paper §2.2.1, §3.4).
 
-Amounts are whole nano-dollars. Every function runs inside the transaction of the change it belongs to.
+Amounts are whole nano-dollars. What is reserved ends up charged or released, to the last of them. Every function runs
+inside the transaction of the change it belongs to.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import QuerySet, Sum
+from django.db.models import F, Sum
 
+from neurocaas.blueprint.profile import Profile
 from neurocaas.errors import Refused
-from neurocaas.server.jobs.models import NANO, Attempt, Entry, Group, Job
+from neurocaas.server.jobs.models import NANO, Account, Attempt, Entry, Job, Stack
 
 HOUR = timedelta(hours=1)
+GROUP = ""  # the account of a group as a whole has no user
+
+
+@dataclass(frozen=True, kw_only=True)
+class Balance:
+    """One account beside its budget. user: empty for the group's own."""
+
+    user: str
+    budget: int
+    held: int
+    spent: int
+
+    @property
+    def left(self) -> int:
+        return self.budget - self.held - self.spent
 
 
 def nanodollars(dollars: Decimal) -> int:
@@ -38,62 +57,116 @@ def cost(price_nanodollars_per_hour: int, used: timedelta) -> int:
     return -(-price_nanodollars_per_hour * microseconds // (HOUR // timedelta(microseconds=1)))
 
 
-def reserve(job: Job, amount: int, at: datetime) -> None:
-    """Hold `amount` of the group's budget for the job. Raises Refused if less than that is left."""
-    _inside_transaction()
-    # The lock makes two submissions at the same instant take turns; SQLite's IMMEDIATE transactions do so anyway.
-    group = Group.objects.select_for_update().get(pk=job.group_id)
-    left = group.budget_nanodollars - committed(group)
-    if amount > left:
-        raise Refused(
-            f"budget: the job may cost up to ${dollars(amount):.2f}, and group {group.name} has ${dollars(left):.2f} "
-            f"of ${dollars(group.budget_nanodollars):.2f} left; fewer datasets or a higher budget is right."
-        )
-    Entry.objects.create(group=group, job=job, kind=Entry.Kind.RESERVE, nanodollars=amount, at=at)
+def balances(profile: Profile) -> list[Balance]:
+    """The group's balance, then those of its users: all that have an account or a budget of their own."""
+    accounts = {one.user: one for one in Account.objects.filter(group_id=profile.name)}
+    users = sorted({*accounts, *profile.users} - {GROUP})
+    return [_balance(profile, user, accounts.get(user)) for user in (GROUP, *users)]
 
 
-def charge(attempt: Attempt, job: Job, at: datetime) -> None:
-    """Charge an ended attempt for its instance's time, out of what the job holds."""
+def reserve(job: Job, amount: int, profile: Profile, at: datetime, *, stack: Stack | None = None) -> None:
+    """Hold `amount` of the group's budget and of the user's, for the job or, later, for one more need of a stack of it.
+
+    Raises Refused if less than that is left of either.
+    """
     _inside_transaction()
+    for balance in _locked(job, profile):
+        if amount > balance.left:
+            whose = f"user {balance.user}" if balance.user else f"group {profile.name}"
+            raise Refused(
+                f"budget: the job may cost up to ${dollars(amount):.2f}, and {whose} has "
+                f"${dollars(balance.left):.2f} of ${dollars(balance.budget):.2f} left; fewer datasets, a shorter time "
+                f"limit (--minutes) or a higher budget is right."
+            )
+    _enter(job, Entry.Kind.RESERVE, amount, at, stack=stack)
+    _move(job, held=amount)
+
+
+def charge(attempt: Attempt, at: datetime) -> None:
+    """Charge an ended attempt for its instance's time, out of what its stack holds.
+
+    What goes beyond that (a machine that was slow to stop) is the site's to bear: nobody pays more than was agreed.
+    """
+    _inside_transaction()
+    stack = attempt.stack
     used = at - (attempt.started_at or at)
-    amount = cost(attempt.price_nanodollars_per_hour, used)
+    amount = min(cost(attempt.price_nanodollars_per_hour, used), stack.held_nanodollars)
     if amount == 0:
         return
     attempt.cost_nanodollars = amount
     attempt.save(update_fields=["cost_nanodollars"])
-    common = {"group_id": job.group_id, "job": job, "attempt": attempt, "at": at}
-    Entry.objects.create(**common, kind=Entry.Kind.CHARGE, nanodollars=amount)
-    if freed := min(amount, held(job)):
-        Entry.objects.create(**common, kind=Entry.Kind.RELEASE, nanodollars=freed)
+    stack.held_nanodollars -= amount
+    stack.charged_nanodollars += amount
+    stack.save(update_fields=["held_nanodollars", "charged_nanodollars"])
+    _enter(stack.job, Entry.Kind.CHARGE, amount, at, stack=stack, attempt=attempt)
+    _move(stack.job, held=-amount, spent=amount)
 
 
-def release(job: Job, at: datetime) -> None:
-    """Give back what the ended job still holds."""
+def release(stacks: Iterable[Stack], at: datetime) -> None:
+    """Give back what these stacks, which have ended, still hold."""
     _inside_transaction()
-    if left := held(job):
-        Entry.objects.create(group_id=job.group_id, job=job, kind=Entry.Kind.RELEASE, nanodollars=left, at=at)
+    for stack in stacks:
+        if left := stack.held_nanodollars:
+            stack.held_nanodollars = 0
+            stack.save(update_fields=["held_nanodollars"])
+            _enter(stack.job, Entry.Kind.RELEASE, left, at, stack=stack)
+            _move(stack.job, held=-left)
 
 
 def held(job: Job) -> int:
     """What the job still holds of its reservation."""
-    sums = _sums(Entry.objects.filter(job=job))
-    return sums[Entry.Kind.RESERVE] - sums[Entry.Kind.RELEASE]
+    return _sum(job, "held_nanodollars")
 
 
 def charged(job: Job) -> int:
     """What the job has cost so far."""
-    return _sums(Entry.objects.filter(job=job))[Entry.Kind.CHARGE]
+    return _sum(job, "charged_nanodollars")
 
 
-def committed(group: Group) -> int:
-    """What the group has spent and what its jobs hold."""
-    sums = _sums(Entry.objects.filter(group=group))
-    return sums[Entry.Kind.CHARGE] + sums[Entry.Kind.RESERVE] - sums[Entry.Kind.RELEASE]
+def _sum(job: Job, field: str) -> int:
+    total: int | None = Stack.objects.filter(job=job).aggregate(total=Sum(field))["total"]
+    return total or 0
 
 
-def _sums(entries: QuerySet[Entry]) -> dict[str, int]:
-    rows = entries.values_list("kind").annotate(total=Sum("nanodollars")).order_by()
-    return {kind.value: 0 for kind in Entry.Kind} | dict(rows)
+def _enter(
+    job: Job, kind: Entry.Kind, amount: int, at: datetime, *, stack: Stack | None, attempt: Attempt | None = None
+) -> None:
+    Entry.objects.create(
+        group_id=job.group_id, job=job, stack=stack, attempt=attempt, kind=kind, nanodollars=amount, at=at
+    )
+
+
+def _move(job: Job, *, held: int = 0, spent: int = 0) -> None:
+    """Change both accounts by so much, whatever another process did to them meanwhile."""
+    for user in _users(job):
+        Account.objects.filter(group_id=job.group_id, user=user).update(
+            held_nanodollars=F("held_nanodollars") + held, spent_nanodollars=F("spent_nanodollars") + spent
+        )
+
+
+def _locked(job: Job, profile: Profile) -> list[Balance]:
+    """The balances of the group and the user, which nobody else changes before this transaction ends.
+
+    The lock makes two submissions at the same instant take turns; SQLite's IMMEDIATE transactions do so anyway.
+    """
+    users = _users(job)
+    Account.objects.bulk_create([Account(group_id=job.group_id, user=user) for user in users], ignore_conflicts=True)
+    accounts = Account.objects.select_for_update().filter(group_id=job.group_id, user__in=users).order_by("user")
+    return [_balance(profile, one.user, one) for one in accounts]
+
+
+def _users(job: Job) -> list[str]:
+    """The accounts that the job's money moves on, always locked in this order so that nobody waits for each other."""
+    return sorted({GROUP, job.user})
+
+
+def _balance(profile: Profile, user: str, account: Account | None) -> Balance:
+    return Balance(
+        user=user,
+        budget=nanodollars(profile.budget_of(user) if user else profile.budget_dollars),
+        held=account.held_nanodollars if account else 0,
+        spent=account.spent_nanodollars if account else 0,
+    )
 
 
 def _inside_transaction() -> None:

@@ -12,17 +12,45 @@ NANO = 1_000_000_000
 
 
 class Group(models.Model):
-    """A lab. Its budget bounds what its jobs may hold and spend."""
+    """A lab. Its budgets are in its profile, in the source repo."""
 
     name = models.CharField(max_length=80, primary_key=True)
-    budget_nanodollars = models.BigIntegerField(default=300 * NANO)
 
     def __str__(self) -> str:
         return f"group {self.name}"
 
 
+class Account(models.Model):
+    """What a group (`user` is empty) or one of its users holds and has spent: the sums of the ledger's entries."""
+
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="accounts")
+    user = models.CharField(max_length=80, blank=True)
+    held_nanodollars = models.BigIntegerField(default=0)
+    spent_nanodollars = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["group", "user"], name="one_account"),
+            models.CheckConstraint(condition=models.Q(held_nanodollars__gte=0), name="held_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"account of {self.user or 'group'} {self.group_id}"
+
+
+class Price(models.TextChoices):
+    """What capacity a job asked for: at the ordinary price, or at the save price, which may be interrupted (§3.3)."""
+
+    STANDARD = "standard"
+    SAVE = "save"
+
+
 class Job(models.Model):
-    """One submission: its plan, its stacks, its certificate."""
+    """One submission: its plan, its stacks, its certificate.
+
+    points: the points of a sweep, as they differ from `config`. chained: some stacks wait for others. outputs: the
+    files that belong to the job as a whole, once it has ended.
+    """
 
     id = models.CharField(max_length=32, primary_key=True)
     group = models.ForeignKey(Group, on_delete=models.PROTECT)
@@ -32,11 +60,16 @@ class Job(models.Model):
     execution_digest = models.CharField(max_length=64)
     label = models.CharField(max_length=80)
     git_commit = models.CharField(max_length=64, blank=True)
-    environment_digest = models.CharField(max_length=64, blank=True)
     config: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
     seed = models.BigIntegerField()
-    max_attempts = models.PositiveIntegerField()
-    timeout_seconds = models.FloatField()
+    points: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list)
+    timeout_minutes = models.FloatField(null=True)
+    price = models.CharField(max_length=8, choices=Price, default=Price.STANDARD)
+    bound_nanodollars = models.BigIntegerField(default=0)
+    fresh = models.BooleanField(default=False)
+    retry_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="retries")
+    chained = models.BooleanField(default=False)
+    outputs: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list)
     max_instances = models.PositiveIntegerField()
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
     reason = models.CharField(max_length=32, blank=True)
@@ -54,12 +87,23 @@ class Job(models.Model):
 
 
 class Step(models.Model):
-    """A part of a job's plan: stacks that may run at once, after the steps it names."""
+    """A part of a job's plan: the stacks that run one analysis version.
+
+    named_instance_type: the one that its blueprint asks for by name; empty where any that fits will do.
+    """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="steps")
     index = models.PositiveIntegerField()
-    name = models.CharField(max_length=80)
-    after: models.JSONField[list[str], list[str]] = models.JSONField(default=list)
+    name = models.CharField(max_length=200)
+    analysis = models.CharField(max_length=63, default="")
+    version = models.CharField(max_length=64, default="")
+    execution_digest = models.CharField(max_length=64, default="")
+    label = models.CharField(max_length=80, default="")
+    environment_digest = models.CharField(max_length=64, blank=True, default="")
+    timeout_seconds = models.FloatField(default=3600)
+    max_attempts = models.PositiveIntegerField(default=1)
+    backoff_seconds = models.FloatField(default=1)
+    named_instance_type = models.CharField(max_length=64, blank=True, default="")
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "index"], name="step_index")]
@@ -69,23 +113,44 @@ class Step(models.Model):
 
 
 class Stack(models.Model):
-    """The unit that is priced, retried and delivered: one environment, one instance, one dataset, one config."""
+    """The unit that is priced, retried and delivered: one environment, one instance, one dataset, one config.
+
+    label: what tells stacks of one step and dataset apart. ready: its inputs are all there. quorum: how many of the
+    stacks it waits for must succeed; None for all. moves: how often it went elsewhere after a failure. tries: attempts
+    that count against the limit. held: what is left of its part of the job's reservation. reuse_key: what makes its
+    results what they are; empty while that is not known, or where results are not to be reused. reused_from: the stack
+    of an earlier job whose results are this one's; not_reused: why none was found.
+    """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="stacks")
     step = models.ForeignKey(Step, on_delete=models.CASCADE, related_name="stacks")
     index = models.PositiveIntegerField()
+    dataset_index = models.PositiveIntegerField(default=0)
     dataset = models.CharField(max_length=255)
-    folder = models.CharField(max_length=255)
+    label = models.TextField(blank=True)
+    folder = models.TextField()
     inputs: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField()
     config: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField()
     seed = models.BigIntegerField()
+    input_bytes = models.BigIntegerField(default=0)
     need: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField()
+    quorum = models.PositiveIntegerField(null=True)
+    ready = models.BooleanField(default=True)
+    instance_type = models.CharField(max_length=64, blank=True)
+    price_nanodollars_per_hour = models.BigIntegerField(default=0)
+    held_nanodollars = models.BigIntegerField(default=0)
+    charged_nanodollars = models.BigIntegerField(default=0)
+    reuse_key = models.CharField(max_length=64, blank=True)
+    reused_from = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="reuses")
+    not_reused = models.TextField(blank=True)
     status = models.CharField(max_length=16, choices=Status, default=Status.WAITING)
     reason = models.CharField(max_length=32, blank=True)
     message = models.TextField(blank=True)
     progress = models.FloatField(default=0)
     note = models.TextField(blank=True)
     attempts_made = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0)
+    moves = models.PositiveIntegerField(default=0)
     published_attempt = models.PositiveIntegerField(null=True)
     retry_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
@@ -93,10 +158,36 @@ class Stack(models.Model):
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint(fields=["job", "index"], name="stack_index")]
-        indexes: ClassVar = [models.Index(fields=["status"])]
+        indexes: ClassVar = [
+            # In the order in which they came, which is that of their ids, without sorting.
+            models.Index(fields=["status", "ready", "id"]),
+            models.Index(fields=["reuse_key"]),
+        ]
 
     def __str__(self) -> str:
         return f"stack {self.job_id}/{self.index}"
+
+    @property
+    def origin(self) -> Stack:
+        """The stack that ran: this one, or the earlier one whose results these are."""
+        return self.reused_from or self
+
+
+class Dependency(models.Model):
+    """An input of a stack that another stack of the job will have written.
+
+    input, form: the input's name and form. output, pattern: the output's name, and the files that it consists of.
+    """
+
+    stack = models.ForeignKey(Stack, on_delete=models.CASCADE, related_name="needs")
+    upstream = models.ForeignKey(Stack, on_delete=models.CASCADE, related_name="feeds")
+    input = models.CharField(max_length=63)
+    form = models.CharField(max_length=8)
+    output = models.CharField(max_length=63)
+    pattern = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.stack_id}.{self.input} of {self.upstream_id}.{self.output}"
 
 
 class Attempt(models.Model):
@@ -110,6 +201,7 @@ class Attempt(models.Model):
     message = models.TextField(blank=True)
     provider = models.CharField(max_length=32)
     instance_type = models.CharField(max_length=64)
+    price = models.CharField(max_length=8, choices=Price, default=Price.STANDARD)
     price_nanodollars_per_hour = models.BigIntegerField(default=0)
     handle = models.TextField(blank=True)
     launched_at = models.DateTimeField()
@@ -132,7 +224,7 @@ class Attempt(models.Model):
 
 
 class Entry(models.Model):
-    """One line of the ledger. Amounts are never negative; `kind` says which way the money went."""
+    """One line of the ledger: a job reserves; what it held is charged or released. Amounts are never negative."""
 
     class Kind(models.TextChoices):
         RESERVE = "reserve"
@@ -141,6 +233,7 @@ class Entry(models.Model):
 
     group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="entries")
     job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="entries")
+    stack = models.ForeignKey(Stack, on_delete=models.PROTECT, null=True, related_name="entries")
     attempt = models.ForeignKey(Attempt, on_delete=models.PROTECT, null=True, related_name="entries")
     kind = models.CharField(max_length=8, choices=Kind)
     nanodollars = models.BigIntegerField()
@@ -152,7 +245,9 @@ class Entry(models.Model):
             models.UniqueConstraint(
                 fields=["attempt", "kind"], condition=models.Q(kind="charge"), name="attempt_charged_once"
             ),
-            models.UniqueConstraint(fields=["job"], condition=models.Q(kind="reserve"), name="job_reserves_once"),
+            models.UniqueConstraint(
+                fields=["job"], condition=models.Q(kind="reserve", stack=None), name="job_reserves_once"
+            ),
         ]
 
     def __str__(self) -> str:

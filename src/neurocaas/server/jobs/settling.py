@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 
@@ -11,14 +11,11 @@ from neurocaas.documents import canonical
 from neurocaas.reasons import Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
+from neurocaas.server.jobs.failures import ACTIONS, UNCOUNTED, Action, wait_before
 from neurocaas.server.jobs.launching import prefix
-from neurocaas.server.jobs.models import Attempt
-from neurocaas.server.jobs.status import Status, advance
+from neurocaas.server.jobs.models import Attempt, Stack
+from neurocaas.server.jobs.status import ENDED, Status, advance
 from neurocaas.storage import Store, keys
-
-# What is worth another attempt: the machine failed, not the workflow.
-RETRIED = frozenset({Reason.INSTANCE_LOST, Reason.INTERRUPTED})
-FIRST_RETRY_SECONDS = 1
 
 
 def publish(attempt: Attempt, record: ExitRecord, store: Store) -> bool:
@@ -51,22 +48,40 @@ def end(
     succeeded: bool = False,
 ) -> None:
     """End the attempt and charge it; its stack ends too, or waits for another attempt."""
-    stack, job = attempt.stack, attempt.stack.job
+    stack = attempt.stack
     outcome = _outcome(reason, succeeded=succeeded)
     with transaction.atomic():
         exit_record = record.model_dump(mode="json") if record else None
         advance(attempt, to=outcome, at=at, reason=reason, message=message, exit_record=exit_record)
-        ledger.charge(attempt, job, at)
+        ledger.charge(attempt, at)
         if succeeded:
             advance(stack, to=outcome, at=at, progress=1, note="", published_attempt=attempt.number)
-        elif job.cancel_requested:
+        elif stack.job.cancel_requested:
             advance(stack, to=Status.CANCELLED, at=at, reason=Reason.CANCELLED, message="Cancelled on request.")
-        elif reason in RETRIED and stack.attempts_made < job.max_attempts:
-            wait = timedelta(seconds=FIRST_RETRY_SECONDS * 2 ** (stack.attempts_made - 1))
-            again = f"{message} It is tried again (attempt {stack.attempts_made + 1} of {job.max_attempts})."
-            advance(stack, to=Status.WAITING, at=at, reason=Reason.RETRYING, message=again, retry_at=at + wait)
-        else:
+        elif not _try_again(stack, reason, message, at):
             advance(stack, to=outcome, at=at, reason=reason, message=message)
+        if stack.status in ENDED:
+            ledger.release([stack], at)
+
+
+def _try_again(stack: Stack, reason: Reason, message: str, at: datetime) -> bool:
+    """Let the stack wait for another attempt, if the reason and the limits of its analysis permit one."""
+    step, action = stack.step, ACTIONS[reason]
+    tries = stack.tries + (reason not in UNCOUNTED)
+    if action is Action.GIVE_UP or tries >= step.max_attempts:
+        return False
+    where = " elsewhere" if action is Action.RETRY_ELSEWHERE else ""
+    advance(
+        stack,
+        to=Status.WAITING,
+        at=at,
+        reason=Reason.RETRYING,
+        message=f"{message} It is tried again{where} (attempt {tries + 1} of {step.max_attempts}).",
+        tries=tries,
+        moves=stack.moves + (action is Action.RETRY_ELSEWHERE),
+        retry_at=at + wait_before(stack.attempts_made, step.backoff_seconds),
+    )
+    return True
 
 
 def _outcome(reason: Reason, *, succeeded: bool) -> Status:

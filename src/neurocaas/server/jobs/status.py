@@ -36,7 +36,8 @@ TRANSITIONS: dict[str, dict[Status, set[Status]]] = {
         Status.RUNNING: _END,
     },
     "Stack": {
-        Status.WAITING: {Status.LAUNCHING, Status.FAILED, Status.CANCELLED},
+        # A waiting stack succeeds without running when an earlier job's results are those it would have.
+        Status.WAITING: {Status.LAUNCHING, *_END},
         # A launching or running stack waits again when its instance was lost and it may be tried once more.
         Status.LAUNCHING: {Status.RUNNING, Status.WAITING, *_END},
         Status.RUNNING: {Status.WAITING, *_END},

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
-from django.db import transaction
-
-from neurocaas.bank import Provider
-from neurocaas.blueprint.parameters import complete
+from neurocaas.blueprint import Family
 from neurocaas.errors import Refused
-from neurocaas.protocol import Plan, Submission, plan_for
+from neurocaas.protocol import MAX_SEED, Submission, assemble, plan_for
 from neurocaas.server.analyses import Resolved
-from neurocaas.server.jobs import ledger
-from neurocaas.server.jobs.models import Group, Job, Stack, Step
+from neurocaas.server.jobs import ledger, reuse
+from neurocaas.server.jobs.admission import Admissible, admit
+from neurocaas.server.jobs.models import Job, Price
+from neurocaas.server.jobs.pricing import StepRow, price
 from neurocaas.server.jobs.staging import stage
 from neurocaas.server.site import Site
-
-MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks for. `data`: paths; `more`: other named inputs; `config`: parameters other than default."""
+    """What a person asks for. `data`: paths; `more`: other named inputs; `config`: parameters other than default.
+
+    points: the points of a sweep, as they differ from `config`. timeout_minutes: the person's own bound on each stack,
+    which the save price needs. fresh: nothing is answered from earlier results.
+    """
 
     analysis: str
     data: Sequence[str]
@@ -34,6 +33,10 @@ class Request:
     config: Mapping[str, Any] = field(default_factory=dict)
     more: Mapping[str, str] = field(default_factory=dict)
     seed: int = 0
+    points: Sequence[Mapping[str, Any]] = ()
+    timeout_minutes: float | None = None
+    save: bool = False
+    fresh: bool = False
 
 
 def submit(site: Site, request: Request) -> Job:
@@ -41,73 +44,76 @@ def submit(site: Site, request: Request) -> Job:
 
     Raises Refused, NotFound or Ambiguous: which field, what was found, what would be right.
     """
+    return admit(site, prepare(site, request))
+
+
+def prepare(site: Site, request: Request) -> Admissible:
+    """Everything that is checked and computed before a job is admitted. Raises as `submit` does; keeps nothing."""
+    _check(request)
     resolved = site.analyses.resolve(request.analysis)
-    blueprint = resolved.version.blueprint
+    family, limits = resolved.family, resolved.version.blueprint.limits
+    config = family.complete(request.config)
+    datasets = stage(resolved.version.blueprint, request.data, request.more)
+    points = tuple(dict(point) for point in request.points)
+    submission = Submission(datasets=datasets, config=config, seed=request.seed, points=points)
+    plan = plan_for(family, submission, site.run_protocol)
+    stacks = assemble(family, submission, plan)
+    steps = [_step(step.name, family.find(step.analysis), request.timeout_minutes) for step in plan.steps]
+    _check_minutes(request.timeout_minutes, steps)
+    return Admissible(
+        group=request.group,
+        job=_row(request, resolved, submission),
+        steps=steps,
+        stacks=stacks,
+        priced=price(site.provider, steps, stacks, save=request.save),
+        found=reuse.look_up(request.group, steps, stacks, fresh=request.fresh),
+        max_cost_nanodollars=ledger.nanodollars(limits.max_cost_dollars),
+    )
+
+
+def _row(request: Request, resolved: Resolved, submission: Submission) -> Job:
+    version = resolved.version
+    return Job(
+        user=request.user,
+        analysis=version.name,
+        version=version.digest,
+        execution_digest=version.execution_digest,
+        label=resolved.label,
+        git_commit=resolved.git_commit or "",
+        config=submission.config,
+        seed=submission.seed,
+        points=list(submission.points),
+        timeout_minutes=request.timeout_minutes,
+        price=Price.SAVE if request.save else Price.STANDARD,
+        fresh=request.fresh,
+        max_instances=version.blueprint.limits.max_instances,
+    )
+
+
+def _check(request: Request) -> None:
     if not 0 <= request.seed <= MAX_SEED:
         raise Refused(f"seed: found {request.seed}; a whole number from 0 to {MAX_SEED} is right.")
-    config = complete(resolved.version.schema_of_parameters, request.config)
-    datasets = stage(blueprint, request.data, request.more)
-    plan = plan_for(blueprint, Submission(datasets=datasets, config=config, seed=request.seed))
-    bound = _bound(site.provider, plan, resolved)
-    return _admit(request, resolved, plan, bound, config)
-
-
-def _bound(provider: Provider, plan: Plan, resolved: Resolved) -> int:
-    """The most the plan can cost, in nano-dollars. Raises Refused if a stack fits no instance, or it costs too much."""
-    limits = resolved.version.blueprint.limits
-    prices = {
-        need: ledger.nanodollars(provider.instance_type(need).price_per_hour)
-        for need in {stack.need for stack in plan.stacks}
-    }
-    bound = sum(ledger.bound(prices[stack.need], limits.timeout_minutes * 60, limits.attempts) for stack in plan.stacks)
-    if bound > ledger.nanodollars(limits.max_cost_dollars):
+    if request.timeout_minutes is not None and not 0 < request.timeout_minutes < float("inf"):
+        raise Refused(f"minutes: found {request.timeout_minutes}; a number above 0 is right.")
+    if request.save and request.timeout_minutes is None:
         raise Refused(
-            f"limits.max_cost_dollars: the job may cost up to ${ledger.dollars(bound):.2f}; "
-            f"at most ${limits.max_cost_dollars} is right for {resolved.label}."
+            "save: the save price is for runs whose length is bounded beforehand; "
+            "--minutes with the longest that one dataset may take is right."
         )
-    return bound
 
 
-def _admit(request: Request, resolved: Resolved, plan: Plan, bound: int, config: dict[str, Any]) -> Job:
-    """The rows of the job and the hold on its budget, in one transaction."""
-    version, now = resolved.version, datetime.now(UTC)
-    limits = version.blueprint.limits
-    with transaction.atomic():
-        group, _ = Group.objects.get_or_create(pk=request.group)
-        job = Job.objects.create(
-            id=f"{now:%Y%m%d}-{secrets.token_hex(4)}",
-            group=group,
-            user=request.user,
-            analysis=version.name,
-            version=version.digest,
-            execution_digest=version.execution_digest,
-            label=resolved.label,
-            git_commit=resolved.git_commit or "",
-            config=config,
-            seed=request.seed,
-            max_attempts=limits.attempts,
-            timeout_seconds=limits.timeout_minutes * 60,
-            max_instances=limits.max_instances,
-            submitted_at=now,
-        )
-        ledger.reserve(job, bound, now)
-        index = 0
-        for position, step in enumerate(plan.steps):
-            row = Step.objects.create(job=job, index=position, name=step.name, after=list(step.after))
-            stacks = [
-                Stack(
-                    job=job,
-                    step=row,
-                    index=index + offset,
-                    dataset=stack.dataset.name,
-                    folder=stack.dataset.folder,
-                    inputs=[one.model_dump() for one in stack.dataset.inputs],
-                    config=stack.config,
-                    seed=stack.seed,
-                    need=stack.need.model_dump(),
-                )
-                for offset, stack in enumerate(step.stacks)
-            ]
-            Stack.objects.bulk_create(stacks, batch_size=500)
-            index += len(stacks)
-    return job
+def _step(name: str, family: Family, timeout_minutes: float | None) -> StepRow:
+    limits = family.version.blueprint.limits
+    return StepRow(
+        name=name,
+        version=family.version,
+        timeout_seconds=min(timeout_minutes or limits.timeout_minutes, limits.timeout_minutes) * 60,
+        max_attempts=limits.attempts,
+        backoff_seconds=limits.backoff_seconds,
+    )
+
+
+def _check_minutes(minutes: float | None, steps: Sequence[StepRow]) -> None:
+    longest = max(step.version.blueprint.limits.timeout_minutes for step in steps)
+    if minutes is not None and minutes > longest:
+        raise Refused(f"minutes: found {minutes:g}; at most {longest:g}, the analysis' own limit, is right.")

@@ -44,7 +44,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 def description(job: Job) -> dict[str, Any]:
     """Everything about a job: its stacks with their attempts, and its cost."""
-    stacks = list(job.stacks.order_by("index"))
+    stacks = list(job.stacks.select_related("step", "reused_from").order_by("index"))
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
         attempts.setdefault(attempt.stack_id, []).append(attempt)
@@ -52,10 +52,24 @@ def description(job: Job) -> dict[str, Any]:
         **summary(job),
         "version": job.version,
         "git_commit": job.git_commit or None,
-        "environment": job.environment_digest or None,
         "config": job.config,
+        "sweep": job.points,
         "seed": job.seed,
-        "cost_dollars": str(ledger.dollars(ledger.charged(job))),
+        "price": job.price,
+        "retry_of": job.retry_of_id,
+        "bound_dollars": str(ledger.dollars(job.bound_nanodollars)),
+        "held_dollars": str(ledger.dollars(sum(stack.held_nanodollars for stack in stacks))),
+        "cost_dollars": str(ledger.dollars(sum(stack.charged_nanodollars for stack in stacks))),
+        "steps": [
+            {
+                "name": step.name,
+                "analysis": step.label,
+                "version": step.version,
+                "environment": step.environment_digest or None,
+            }
+            for step in job.steps.order_by("index")
+        ],
+        "outputs": job.outputs,
         "stacks": [_stack(stack, attempts.get(stack.pk, [])) for stack in stacks],
     }
 
@@ -74,7 +88,9 @@ def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
     end = stack.ended_at or datetime.now(UTC)
     return {
         "index": stack.index,
+        "step": stack.step.name,
         "dataset": stack.dataset,
+        "label": stack.label,
         "folder": stack.folder,
         "status": stack.status,
         "reason": stack.reason,
@@ -85,6 +101,11 @@ def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
         "started_at": timestamp(stack.started_at),
         "ended_at": timestamp(stack.ended_at),
         "seconds": round((end - stack.started_at).total_seconds(), 3) if stack.started_at else None,
+        "reused_from": (
+            {"job": stack.reused_from.job_id, "stack": stack.reused_from.index} if stack.reused_from else None
+        ),
+        "not_reused": stack.not_reused,
+        "cost_dollars": str(ledger.dollars(stack.charged_nanodollars)),
         "attempts": [_attempt(one) for one in attempts],
     }
 
@@ -98,6 +119,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "message": attempt.message,
         "provider": attempt.provider,
         "instance_type": attempt.instance_type,
+        "price": attempt.price,
         "started_at": timestamp(attempt.started_at),
         "ended_at": timestamp(attempt.ended_at),
         "exit_code": record.get("exit_code"),

@@ -1,0 +1,124 @@
+"""An analysis version with those that it consists of: what a composite analysis asks of a user, as one form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from neurocaas.blueprint.model import Ensemble, Part
+from neurocaas.blueprint.parameters import Config, complete
+from neurocaas.blueprint.version import Version
+from neurocaas.blueprint.wiring import Wires, wire
+from neurocaas.documents import nearest
+from neurocaas.errors import Refused
+
+MEMBERS, SUCCEED = "members", "succeed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """`children`: the versions that this one's protocol names, each with its own, by the name it calls them."""
+
+    version: Version
+    children: Mapping[str, Family] = field(default_factory=dict)
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """The JSON Schema of all that a user may set; a part's parameter is called `part.parameter`."""
+        blueprint = self.version.blueprint
+        if not blueprint.parts:
+            return self.version.schema_of_parameters
+        properties = _of_ensemble(blueprint.protocol) if isinstance(blueprint.protocol, Ensemble) else {}
+        for name, part in blueprint.parts.items():
+            properties |= {f"{name}.{key}": one for key, one in self._open(name, part).items()}
+        return {"type": "object", "additionalProperties": False, "properties": properties}
+
+    def complete(self, config: Mapping[str, Any]) -> Config:
+        """`config` with every default filled in. Raises Refused: parameter, what was found, what would be right."""
+        blueprint = self.version.blueprint
+        if not blueprint.parts:
+            return complete(self.version.schema_of_parameters, config)
+        known = self.parameters["properties"]
+        if unknown := [key for key in config if key not in known]:
+            listed = f" Known: {', '.join(sorted(known))}."
+            raise Refused(
+                "\n".join(f"config: {key}: no such parameter.{nearest(key, known) or listed}" for key in unknown)
+            )
+        own = {key: one for key, one in self.parameters["properties"].items() if "." not in key}
+        full = complete({"type": "object", "properties": own}, {key: config[key] for key in config if "." not in key})
+        if MEMBERS in full and full[SUCCEED] > full[MEMBERS]:
+            raise Refused(f"config: succeed: found {full[SUCCEED]}; at most {full[MEMBERS]}, the members, is right.")
+        for name, part in blueprint.parts.items():
+            full |= {
+                f"{name}.{key}": value for key, value in self.config_of(name, config).items() if key not in part.config
+            }
+        return full
+
+    def config_of(self, name: str, config: Mapping[str, Any]) -> Config:
+        """The complete config of one part, out of the composite's."""
+        part = self.version.blueprint.parts[name]
+        given = {key.removeprefix(f"{name}."): value for key, value in config.items() if key.startswith(f"{name}.")}
+        return self.children[name].complete_as(f"config: {name}", {**part.defaults, **given, **part.config})
+
+    def complete_as(self, where: str, config: Mapping[str, Any]) -> Config:
+        """As `complete`, with sentences that say of which part they speak."""
+        try:
+            return self.complete(config)
+        except Refused as fault:
+            sentences = (f"{where}.{one.removeprefix('config: ')}" for one in fault.message.splitlines())
+            raise Refused("\n".join(sentences)) from None
+
+    @cached_property
+    def wires(self) -> dict[str, Wires]:
+        """For each part, where each of its inputs comes from. Raises Refused if one comes from nowhere."""
+        return wire(self.version.blueprint, {name: child.version.blueprint for name, child in self.children.items()})
+
+    def find(self, path: str) -> Family:
+        """The member of the family at a path such as `smooth` or `first/smooth`; "" is this one. Raises KeyError."""
+        found = self
+        for name in filter(None, path.split("/")):
+            found = found.children[name]
+        return found
+
+    def check(self) -> None:
+        """Raises Refused if the parts do not fit together, or a part's fixed config or default is not right."""
+        if self.version.blueprint.parts:
+            _ = self.wires
+            self.complete({})
+        for child in self.children.values():
+            child.check()
+
+    def descendants(self) -> Iterator[Family]:
+        """All analyses that this one consists of, at any depth."""
+        for child in self.children.values():
+            yield child
+            yield from child.descendants()
+
+    def _open(self, name: str, part: Part) -> dict[str, Any]:
+        """The parameters of a part that are left to the user, with the composite's own defaults."""
+        known = self.children[name].parameters.get("properties", {})
+        for key in (*part.config, *part.defaults):
+            if key not in known:
+                raise Refused(f"{self.version.name}: {name}: {key}: no such parameter.{nearest(key, known)}")
+        return {
+            key: one | ({"default": part.defaults[key]} if key in part.defaults else {})
+            for key, one in known.items()
+            if key not in part.config
+        }
+
+
+def _of_ensemble(protocol: Ensemble) -> dict[str, Any]:
+    """The parameters that an ensemble has besides those of its parts."""
+    whole = {"type": "integer", "minimum": 1, "maximum": 1000}
+    return {
+        MEMBERS: whole
+        | {"default": protocol.members, "title": "Members", "description": "How many members work on each dataset."},
+        SUCCEED: whole
+        | {
+            "default": protocol.succeed,
+            "title": "Members that must succeed",
+            "description": "How many members must succeed, at least, for a consensus to be made.",
+        },
+    }

@@ -1,0 +1,171 @@
+"""From a plan to stacks that can be priced and run: every name in it looked up, every config checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from neurocaas.blueprint import Blueprint, Family, Need
+from neurocaas.documents import nearest
+from neurocaas.errors import Refused
+from neurocaas.protocol.plan import DataRef, Form, FromStacks, Plan, StackPlan, Step, Submission
+
+MAX_STACKS = 100_000
+LABEL_CHARACTERS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Awaited:
+    """An input that earlier stacks will have written.
+
+    stacks: their indices in the job. output, pattern: the output's name, and which of their results it consists of.
+    """
+
+    name: str
+    form: Form
+    stacks: tuple[int, ...]
+    output: str
+    pattern: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStack:
+    """One stack in full. `need`: of what is known of its inputs now; what earlier stacks write is not counted yet."""
+
+    index: int
+    step: str
+    dataset_index: int
+    dataset: str
+    label: str
+    folder: str
+    inputs: tuple[DataRef, ...]
+    awaited: tuple[Awaited, ...]
+    quorum: int | None
+    config: dict[str, Any]
+    seed: int
+    need: Need
+
+
+def assemble(family: Family, submission: Submission, plan: Plan) -> list[PlannedStack]:
+    """The stacks of the plan in order, each after those it waits for. Raises Refused for a plan that can't be run."""
+    where = f"the plan of {family.version.short}"
+    count = sum(len(step.stacks) for step in plan.steps)
+    if not 0 < count <= MAX_STACKS:
+        raise Refused(f"{where}: found {count:,} stacks; 1 to {MAX_STACKS:,} are right.")
+    names = {step.name for step in plan.steps}
+    if len(names) != len(plan.steps):
+        raise Refused(f"{where}: two steps have one name; names of their own are right.")
+    for label in {part for stack in plan.stacks for part in stack.label.split("/")} & names:
+        raise Refused(f"{where}: label: found {label!r}, which is a step's name; another label is right.")
+    assembling = _Assembling(family, submission, plan, where)
+    return [stack for step in plan.steps for stack in assembling.step(step)]
+
+
+class _Assembling:
+    def __init__(self, family: Family, submission: Submission, plan: Plan, where: str) -> None:
+        self._family = family
+        self._submission = submission
+        self._starts = plan.starts()
+        self._steps = {step.name: step for step in plan.steps}
+        self._several = len(plan.steps) > 1
+        self._labelled = any(stack.label for stack in plan.stacks)
+        self._where = where
+        self._done: set[str] = set()
+        self._folders: set[str] = set()
+
+    def step(self, step: Step) -> Iterator[PlannedStack]:
+        where = f"{self._where}: {step.name}"
+        try:
+            family = self._family.find(step.analysis)
+        except KeyError:
+            known = list(self._family.children)
+            raise Refused(f"{where}: analysis: there is no {step.analysis!r}.{nearest(step.analysis, known)}") from None
+        blueprint = family.version.blueprint
+        if blueprint.parts:
+            raise Refused(f"{where}: analysis: {blueprint.name} consists of others; one that runs is right.")
+        for position, stack in enumerate(step.stacks):
+            yield self._stack(step, family, stack, position, f"{where}: stacks[{position}]")
+        self._done.add(step.name)
+
+    def _stack(self, step: Step, family: Family, stack: StackPlan, position: int, where: str) -> PlannedStack:
+        if stack.dataset >= (count := len(self._submission.datasets)):
+            raise Refused(f"{where}.dataset: found {stack.dataset}; below {count}, the number of datasets, is right.")
+        dataset, blueprint = self._submission.datasets[stack.dataset], family.version.blueprint
+        given = {one.name: one for one in dataset.inputs}
+        if unknown := [name for name in stack.inputs if name not in blueprint.inputs]:
+            listed = nearest(unknown[0], blueprint.inputs)
+            raise Refused(f"{where}.inputs: {blueprint.name} has no input {unknown[0]!r}.{listed}")
+        inputs = {
+            name: given[one].model_copy(update={"name": name})
+            for name, one in stack.inputs.items()
+            if isinstance(one, str) and one in given
+        }
+        awaited = tuple(
+            self._awaited(name, one, blueprint, f"{where}.inputs.{name}") for name, one in stack.sources.items()
+        )
+        fed = inputs.keys() | {one.name for one in awaited}
+        if missing := [name for name, one in blueprint.inputs.items() if one.required and name not in fed]:
+            raise Refused(f"{where}.inputs.{missing[0]}: it is missing; {blueprint.name} requires it.")
+        waited = {index for one in awaited for index in one.stacks}
+        if stack.quorum is not None and stack.quorum > len(waited):
+            raise Refused(
+                f"{where}.quorum: found {stack.quorum}; at most {len(waited)}, the stacks before it, is right."
+            )
+        return PlannedStack(
+            index=self._starts[step.name] + position,
+            step=step.name,
+            dataset_index=stack.dataset,
+            dataset=dataset.name,
+            label=stack.label,
+            folder=self._folder(dataset.folder, stack.label, step.name),
+            inputs=tuple(inputs.values()),
+            awaited=awaited,
+            quorum=stack.quorum,
+            config=family.complete_as(f"{where}.config", stack.config),
+            seed=stack.seed,
+            need=blueprint.hardware.need(sum(one.size_bytes for one in inputs.values())),
+        )
+
+    def _awaited(self, name: str, one: FromStacks, blueprint: Blueprint, where: str) -> Awaited:
+        if one.step not in self._done:
+            known = f" One of {', '.join(sorted(self._done))} is right." if self._done else ""
+            raise Refused(f"{where}.step: found {one.step!r}, which is no earlier step.{known}")
+        step = self._steps[one.step]
+        if max(one.stacks) >= len(step.stacks):
+            raise Refused(f"{where}.stacks: found {max(one.stacks)}; below {len(step.stacks)} is right.")
+        outputs = self._family.find(step.analysis).version.blueprint.outputs
+        if one.output not in outputs:
+            raise Refused(f"{where}.output: {one.step} writes no {one.output!r}.{nearest(one.output, outputs)}")
+        form = blueprint.inputs[name].form
+        if len(one.stacks) > 1 and form != "folder":
+            raise Refused(f"{where}: what several stacks wrote makes a folder; an input of form folder is right.")
+        start = self._starts[one.step]
+        return Awaited(
+            name=name,
+            form=form,
+            stacks=tuple(start + position for position in one.stacks),
+            output=one.output,
+            pattern=outputs[one.output].pattern,
+        )
+
+    def _folder(self, dataset: str, label: str, step: str) -> str:
+        """Where the stack's results lie below the job's: no two stacks in the same, none inside another's."""
+        parts = [dataset, *map(_plain, filter(None, label.split("/")))]
+        if self._several:
+            parts += step.split("/")
+        elif self._labelled and not label:
+            parts.append("unlabelled")
+        folder = "/".join(parts)
+        unique, number = folder, 1
+        while unique.casefold() in self._folders:
+            number += 1
+            unique = f"{folder}-{number}"
+        self._folders.add(unique.casefold())
+        return unique
+
+
+def _plain(label: str) -> str:
+    """A label as the name of a folder."""
+    return re.sub(r"[^\w=,.+@-]+", "_", label)[:LABEL_CHARACTERS].strip(".") or "_"
