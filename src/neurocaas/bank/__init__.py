@@ -1,6 +1,44 @@
 """The resource bank: instance types, their prices, and the providers that supply instances (paper §2.1.3)."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, Provider, State
 from neurocaas.bank.providers import open_provider
 
-__all__ = ["Hint", "InstanceType", "Launch", "NoCapacity", "Provider", "State", "open_provider"]
+if TYPE_CHECKING:
+    from neurocaas.bank.catalogue import Catalogue, bundled_catalogue, read_catalogue, site_catalogue
+    from neurocaas.bank.choice import Choice, Considered, choose, hourly_price
+
+# Found when first asked for: a command that starts a stack on this machine waits for no price list.
+_LATER = {
+    "neurocaas.bank.catalogue": ("Catalogue", "bundled_catalogue", "read_catalogue", "site_catalogue"),
+    "neurocaas.bank.choice": ("Choice", "Considered", "choose", "hourly_price"),
+}
+
+__all__ = [
+    "Catalogue",
+    "Choice",
+    "Considered",
+    "Hint",
+    "InstanceType",
+    "Launch",
+    "NoCapacity",
+    "Provider",
+    "State",
+    "bundled_catalogue",
+    "choose",
+    "hourly_price",
+    "open_provider",
+    "read_catalogue",
+    "site_catalogue",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LATER.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -33,6 +33,11 @@ class InstanceType:
     memory_mib: int
     gpus: int
     price_per_hour: Decimal  # US dollars
+    storage_mib: int | None = None  # None: as much as is asked for
+    gpu: str = ""  # model
+    save_price_per_hour: Decimal | None = None  # US dollars; None: not offered at a save price
+    burstable: bool = False  # full load for hours costs extra or is throttled
+    retired: bool = False  # priced, because past runs used it, but no longer offered
 
 
 @dataclass(frozen=True, kw_only=True)
