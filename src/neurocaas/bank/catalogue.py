@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from neurocaas.bank.provider import InstanceType
 from neurocaas.documents import Document, parse, read_json
@@ -65,6 +65,15 @@ class Listed(Document):
         )
 
 
+def _each_once(listed: tuple[Listed, ...]) -> tuple[Listed, ...]:
+    names = [one.name for one in listed]
+    if not names:
+        raise ValueError("at least one instance type")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"each instance type once (not so: {', '.join(twice)})")
+    return listed
+
+
 class Catalogue(Document):
     """What a provider offers in one region, what it costs, as of when, and who says so."""
 
@@ -73,14 +82,7 @@ class Catalogue(Document):
     on_demand_as_of: Day
     spot_as_of: Day | None = None
     source: Text
-    instance_types: Annotated[tuple[Listed, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _names_once(self) -> Catalogue:
-        names = [one.name for one in self.instance_types]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"each instance type once ({', '.join(twice)} is listed again)")
-        return self
+    instance_types: Annotated[tuple[Listed, ...], AfterValidator(_each_once)]
 
     @property
     def types(self) -> tuple[InstanceType, ...]:

@@ -48,9 +48,13 @@ class _Part:
         return max(0.0, (self.needed - self.had) / self.needed) if self.needed else 0.0
 
     @property
-    def why(self) -> str:
-        needed = _figure(self.what, self.needed, rounded=math.ceil)
-        return f"has {_amount(self.what, self.had)}; {needed} {'is' if needed == '1' else 'are'} needed"
+    def held(self) -> str:
+        return _amount(self.what, self.had)
+
+    @property
+    def wanted(self) -> str:
+        figure = _figure(self.what, self.needed, rounded=math.ceil)
+        return f"{figure} {'is' if figure == '1' else 'are'} needed"
 
 
 def choose(types: Sequence[InstanceType], need: Need, *, instance_type: str = "", save: bool = False) -> Choice:
@@ -98,7 +102,7 @@ def _named(types: Sequence[InstanceType], need: Need, name: str) -> InstanceType
     if one.retired:
         raise Refused(f"{where}, which is no longer offered; another instance type is right.")
     if lacks := _lacks(one, need):
-        raise Refused(f"{where}, which {_and(lacks)}; a larger instance type is right.")
+        raise Refused(f"{where}, which has {_listed(lacks)}; a larger instance type is right.")
     return one
 
 
@@ -138,7 +142,10 @@ def _why_not(one: InstanceType, taken: InstanceType, need: Need, named: str, *, 
 
 
 def _why_unfit(one: InstanceType, need: Need) -> str:
-    return "is no longer offered" if one.retired else max(_lacks(one, need), key=lambda part: part.lacking).why
+    if one.retired:
+        return "is no longer offered"
+    most = max(_lacks(one, need), key=lambda part: part.lacking)
+    return f"has {most.held}; {most.wanted}"
 
 
 def _refuse(types: Sequence[InstanceType], need: Need) -> NoReturn:
@@ -158,7 +165,7 @@ def _refuse(types: Sequence[InstanceType], need: Need) -> NoReturn:
     found = ", ".join(_amount(part.what, part.needed, rounded=math.ceil) for part in _parts(near, need) if part.needed)
     raise Refused(
         f"hardware: found {found}, which no instance type has together; a need that the nearest meets is right: "
-        f"{near.name} {_and(_lacks(near, need))}."
+        f"{near.name} has {_listed(_lacks(near, need))}."
     )
 
 
@@ -189,8 +196,8 @@ def _size(one: InstanceType) -> tuple[int, int, str]:
     return one.vcpus, one.memory_mib, one.name
 
 
-def _and(lacks: list[_Part]) -> str:
-    return " and ".join(part.why for part in lacks)
+def _listed(lacks: list[_Part]) -> str:
+    return ", ".join(f"{part.held} ({part.wanted})" for part in lacks)
 
 
 def _figure(what: str, amount: float, *, rounded: Callable[[float], int] = math.floor) -> str:
