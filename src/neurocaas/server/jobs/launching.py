@@ -16,6 +16,7 @@ from neurocaas.blueprint import Need, Version
 from neurocaas.environment import Environment
 from neurocaas.protocol import DataRef
 from neurocaas.runner import document
+from neurocaas.runner.checkpoint import last_checkpoint
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.models import Attempt, Stack
 from neurocaas.server.jobs.status import Status, advance
@@ -37,6 +38,12 @@ def prefix(attempt: Attempt) -> str:
     """The key prefix below which the attempt, and nothing else, writes."""
     job = attempt.stack.job
     return keys.attempt(job.group_id, job.id, attempt.stack.index, attempt.number)
+
+
+def prefixes(attempt: Attempt) -> list[str]:
+    """Those of the attempt and of all before it on its stack, newest first."""
+    job, index = attempt.stack.job, attempt.stack.index
+    return [keys.attempt(job.group_id, job.id, index, number) for number in range(attempt.number, 0, -1)]
 
 
 def work_folder(root: Path, attempt: Attempt) -> Path:
@@ -70,7 +77,7 @@ def launch(attempt: Attempt, prepared: Prepared, store: Store, provider: Provide
     request = Launch(
         attempt=attempt.name,
         work=work,
-        document=_document(attempt, prepared, store.url, work).model_dump(mode="json"),
+        document=_document(attempt, prepared, store, work).model_dump(mode="json"),
         need=Need(**attempt.stack.need),
     )
     return provider.launch(request)
@@ -88,13 +95,13 @@ def revoke(attempt: Attempt, store: Store) -> None:
     store.delete(keys.lease(prefix(attempt)))
 
 
-def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) -> document.AttemptDocument:
+def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) -> document.AttemptDocument:
     stack, job = attempt.stack, attempt.stack.job
     need, blueprint, environment = Need(**stack.need), prepared.version.blueprint, prepared.environment
     return document.AttemptDocument(
         attempt=attempt.name,
         token=attempt.token,
-        store=store_url,
+        store=store.url,
         prefix=prefix(attempt),
         work=work,
         inputs=tuple(_inputs(DataRef(**one) for one in stack.inputs)),
@@ -124,6 +131,7 @@ def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) 
             processes=PROCESSES_PER_CORE * need.vcpus,
         ),
         timeout_seconds=job.timeout_seconds,
+        checkpoint=last_checkpoint(store, prefixes(attempt)[1:]) if blueprint.workflow.checkpoints else None,
     )
 
 
