@@ -17,12 +17,14 @@ from neurocaas.bell import ring
 from neurocaas.errors import NeurocaasError, StorageFailed, Unavailable
 from neurocaas.reasons import Reason
 from neurocaas.runner import staging
+from neurocaas.runner.checkpointing import Checkpointing, checkpointing
 from neurocaas.runner.collection import collect
 from neurocaas.runner.document import AttemptDocument, Delivered, ExitRecord, Host, LogRecord, SandboxRecord, Used
 from neurocaas.runner.lease import LeaseWatch
 from neurocaas.runner.log import Log, timestamp
 from neurocaas.runner.metrics import measure
 from neurocaas.runner.report import Report
+from neurocaas.runner.resuming import resume
 from neurocaas.runner.stopped import Stopped
 from neurocaas.runner.supervision import Cancelling, Supervision, check_usage, out_of_storage, output_pipe
 from neurocaas.sandbox import (
@@ -90,12 +92,13 @@ class Attempt:
         staging.lay_out(self._stage)
         inputs = staging.mount_inputs(document, self._stage, self._store)
         try:
+            resume(document, self._stage, self._store, log=self._log, lease=self._lease, cancelling=self._cancelling)
             with self._prepared() as cage:
                 for check in document.workflow.checks:
                     self._run(staging.view(document, self._stage, inputs, check), cage, Reason.INPUT_REJECTED)
-                self._run(
-                    staging.view(document, self._stage, inputs, document.workflow.command), cage, Reason.WORKFLOW_FAILED
-                )
+                command = staging.view(document, self._stage, inputs, document.workflow.command)
+                with checkpointing(document, self._stage, self._store, note=self._log.note) as taking:
+                    self._run(command, cage, Reason.WORKFLOW_FAILED, taking)
         finally:
             self._finish_log()
         # A workflow that read a file while it changed has computed something nobody can check.
@@ -144,13 +147,13 @@ class Attempt:
         except Unavailable as cause:
             raise Stopped(Reason.SANDBOX_FAILED, cause.message) from cause
 
-    def _run(self, view: View, cage: Cage, failure: Reason) -> None:
+    def _run(self, view: View, cage: Cage, failure: Reason, taking: Checkpointing | None = None) -> None:
         """Run one command in the sandbox. Raises Stopped unless it ended with exit code 0 and within its limits."""
         assert self._supervision is not None
         assert self._space is not None
         reading, writing = output_pipe()
         try:
-            self._ending, stopped = self._follow(view, cage, reading, writing)
+            self._ending, stopped = self._follow(view, cage, reading, writing, taking)
         finally:
             os.close(reading)
         self._cpu_seconds += self._ending.cpu_seconds
@@ -161,7 +164,9 @@ class Attempt:
             raise out_of_storage(self._document)
         self._check_ending(self._ending, failure)
 
-    def _follow(self, view: View, cage: Cage, reading: int, writing: int) -> tuple[Ending, Stopped | None]:
+    def _follow(
+        self, view: View, cage: Cage, reading: int, writing: int, taking: Checkpointing | None
+    ) -> tuple[Ending, Stopped | None]:
         assert self._supervision is not None
         nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -178,7 +183,7 @@ class Attempt:
         finally:
             os.close(nothing)
             os.close(writing)
-        return self._supervision.follow(process, reading)
+        return self._supervision.follow(process, reading, taking)
 
     def _check_ending(self, ending: Ending, failure: Reason) -> None:
         assert self._report is not None
@@ -272,9 +277,9 @@ class Attempt:
         )
 
     def _clean(self) -> None:
-        """Remove what only the workflow needed; a checkpoint that was asked for stays for the next attempt."""
+        """Remove what only the workflow needed."""
         try:
-            staging.clean(self._stage, keep_checkpoint=self._document.workflow.checkpoints)
+            staging.clean(self._stage)
         except OSError:
             self._note_fault()
 

@@ -90,7 +90,8 @@ class AttemptDocument(Document):
     """One attempt: what a provider hands to the runner as a JSON file.
 
     prefix: the attempt's key prefix in the store. work: a folder of this attempt alone. uid: the workflow's uid on
-    this machine where the platform runs as root. bell: the socket that wakes whoever follows.
+    this machine where the platform runs as root. bell: the socket that wakes whoever follows. checkpoint: the key
+    prefix of the checkpoint to go on from, an earlier attempt's.
     """
 
     attempt: str
@@ -109,6 +110,7 @@ class AttemptDocument(Document):
     timeout_seconds: Annotated[float, Field(gt=0)]
     uid: int | None = None
     bell: Path | None = None
+    checkpoint: str | None = None
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
 
 

@@ -82,6 +82,13 @@ class Log:
         if data:
             self._keep_tail(data)
 
+    def note(self, sentence: str) -> None:
+        """Say something of the platform's own, on a line of its own, which never counts as the output's last line."""
+        last = self._last
+        begin = "\n" if last and not last.endswith(b"\n") else ""
+        self.write(f"{begin}[{sentence}]\n".encode())
+        self._last = last
+
     def _keep_tail(self, data: bytes) -> None:
         if self._tail and len(self._tail[-1]) < PIECE_BYTES:
             # A program that prints byte by byte must not fill the memory with small objects.

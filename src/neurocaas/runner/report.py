@@ -28,6 +28,7 @@ class Report:
         self.progress: float | None = None
         self.message = ""
         self.failure = ""
+        self.checkpoints = 0  # how many were asked for
 
     def fileno(self) -> int:
         return self._descriptor
@@ -63,6 +64,8 @@ class Report:
             self.message = rest
         elif word == "failure" and rest:
             self.failure = rest
+        elif line == "checkpoint":
+            self.checkpoints += 1
 
     def _take_progress(self, rest: str) -> None:
         value, _, message = rest.partition(" ")

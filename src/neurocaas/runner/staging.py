@@ -57,6 +57,11 @@ class Stage:
         return self.work / "checkpoint"
 
     @property
+    def held(self) -> Path:
+        """Files of the checkpoint folder while they are being stored."""
+        return self.work / "held"
+
+    @property
     def inputs(self) -> Path:
         """Copies of inputs that can't be mounted from where they are."""
         return self.work / "inputs"
@@ -67,23 +72,28 @@ class Stage:
 
 
 def lay_out(stage: Stage) -> None:
-    """Make the folders. Only the checkpoint folder may already hold something, from an earlier attempt."""
-    clean(stage, keep_checkpoint=True)
+    """Make the folders, empty."""
+    clean(stage)
     # Only this user may pass; what is below is mounted before the workflow's uid is taken.
     stage.work.chmod(0o700)
     for folder in stage.writable:
-        folder.mkdir(exist_ok=True)
-        # bubblewrap enters the scratch folder as a root without capabilities, so it must be passable for others.
-        folder.chmod(0o711)
-        if stage.uid is not None:
-            os.chown(folder, stage.uid, stage.uid)
+        make_empty(folder, stage.uid)
 
 
-def clean(stage: Stage, *, keep_checkpoint: bool) -> None:
+def make_empty(folder: Path, uid: int | None) -> None:
+    """An empty folder that the workflow may write."""
+    remove_tree(folder)
+    folder.mkdir()
+    # bubblewrap enters the scratch folder as a root without capabilities, so it must be passable for others.
+    folder.chmod(0o711)
+    if uid is not None:
+        os.chown(folder, uid, uid)
+
+
+def clean(stage: Stage) -> None:
     """Remove what only the workflow needed."""
     stage.report.unlink(missing_ok=True)
-    kept = {stage.checkpoint} if keep_checkpoint else set()
-    for folder in {*stage.writable, stage.inputs} - kept:
+    for folder in (*stage.writable, stage.held, stage.inputs):
         remove_tree(folder)
 
 

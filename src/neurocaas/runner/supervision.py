@@ -14,6 +14,7 @@ from types import FrameType
 
 from neurocaas.errors import StorageFailed
 from neurocaas.reasons import Reason
+from neurocaas.runner.checkpointing import Checkpointing
 from neurocaas.runner.document import AttemptDocument
 from neurocaas.runner.lease import LeaseWatch
 from neurocaas.runner.log import Log
@@ -86,6 +87,7 @@ class Supervision:
         self._quiet_seconds = LOCAL_QUIET_SECONDS
         self._heartbeat_seconds = document.heartbeat_seconds
         self._local = local
+        self._checkpointing: Checkpointing | None = None
         now = time.monotonic()
         self.deadline = now + document.timeout_seconds
         self._next_heartbeat = now + document.heartbeat_seconds
@@ -96,11 +98,14 @@ class Supervision:
         self._buffer = memoryview(mmap.mmap(-1, PIPE_BYTES))  # Takes memory only as far as it is ever filled.
         self.usage = Usage()
 
-    def follow(self, process: Sandboxed, output: int) -> tuple[Ending, Stopped | None]:
+    def follow(
+        self, process: Sandboxed, output: int, checkpointing: Checkpointing | None
+    ) -> tuple[Ending, Stopped | None]:
         """Until the command and all that it started are gone. `output`: the reading end of its output's pipe.
 
-        Returns how it ended, and why it was killed if it was.
+        checkpointing: takes its checkpoints, if it may have any. Returns how it ended, and why it was killed if it was.
         """
+        self._checkpointing = checkpointing
         stopped: Stopped | None = None
         try:
             stopped = self._attend(process, output)
@@ -119,6 +124,8 @@ class Supervision:
             self._report.fileno(): self._take_report,
             self._cancelling.fileno(): self._cancelling.drain,
         }
+        if self._checkpointing is not None:
+            handlers[self._checkpointing.fileno()] = self._checkpointing.settle
         with selectors.DefaultSelector() as selector:
             for descriptor in (*handlers, process.pidfd):
                 selector.register(descriptor, selectors.EVENT_READ)
@@ -190,7 +197,10 @@ class Supervision:
         return True
 
     def _take_report(self) -> None:
+        asked = self._report.checkpoints
         self._news |= self._report.read()
+        if self._checkpointing is not None and self._report.checkpoints > asked:
+            self._checkpointing.ask()
 
     def _drain(self, output: int) -> None:
         """All writers are gone, so what is left is all that comes."""

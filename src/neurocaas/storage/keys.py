@@ -116,6 +116,31 @@ def result(prefix: str, path: str) -> str:
     return f"{results(prefix)}/{relative(path)}"
 
 
+def checkpoints(prefix: str) -> str:
+    """The prefix of all checkpoints of an attempt."""
+    return f"{checked(prefix)}/checkpoints"
+
+
+def checkpoint(prefix: str, number: int) -> str:
+    """The prefix of one checkpoint of an attempt; they count from 1."""
+    return f"{checkpoints(prefix)}/{_counted('checkpoint', number):08d}"
+
+
+def attempt_of(checkpoint_prefix: str) -> str:
+    """The prefix of the attempt that a checkpoint belongs to."""
+    return checkpoint_prefix.rpartition("/checkpoints/")[0]
+
+
+def checkpoint_manifest(checkpoint_prefix: str) -> str:
+    """Written last: a checkpoint without it is none."""
+    return f"{checked(checkpoint_prefix)}/manifest.json"
+
+
+def checkpoint_file(checkpoint_prefix: str, index: int) -> str:
+    """One file of a checkpoint, as its manifest counts them, from 0: what a workflow calls it need be no key."""
+    return f"{checked(checkpoint_prefix)}/files/{_counted('checkpoint file', index):08d}"
+
+
 def _counted(what: str, number: int) -> int:
     if number < 0:
         raise Refused(f"The {what} number {number} is negative; it counts from 0.")

@@ -120,3 +120,15 @@ def test_the_last_line_is_remembered_whatever_was_dropped(store: Store) -> None:
     log.write(b"x" * 5000 + b"\nthe last\n\n  \n")
     assert log.last_line() == "the last"
     assert make(store).last_line() == ""
+
+
+def test_a_note_has_a_line_of_its_own_and_is_never_the_last_line(store: Store) -> None:
+    log = make(store)
+    log.note("From the start.")
+    log.write(b"half a li")
+    log.note("In between.")
+    log.write(b"ne\nthe last\n")
+    log.note("At the end.")
+    log.finish()
+    assert "".join(texts(store)) == "[From the start.]\nhalf a li\n[In between.]\nne\nthe last\n[At the end.]\n"
+    assert log.last_line() == "the last"

@@ -61,3 +61,9 @@ def test_a_line_may_come_in_pieces_and_one_that_is_too_long_is_passed_over(repor
     say(tmp_path, "\nfailure The end.\n")
     report.read()
     assert (report.message, report.failure) == ("first half", "The end.")
+
+
+def test_checkpoints_are_counted(report: Report, tmp_path: Path) -> None:
+    say(tmp_path, "checkpoint\nprogress 0.5\ncheckpoint \ncheckpoint now\ncheckpoints\n")
+    assert report.read()
+    assert report.checkpoints == 2

@@ -30,6 +30,11 @@ def test_every_key_has_its_place() -> None:
     assert keys.log_segment(prefix, 12) == f"{prefix}/log/00000012.json"
     assert keys.exit_record(prefix) == f"{prefix}/exit.json"
     assert keys.lease(prefix) == f"{prefix}/lease.json"
+    checkpoint = keys.checkpoint(prefix, 3)
+    assert checkpoint == f"{keys.checkpoints(prefix)}/00000003" == f"{prefix}/checkpoints/00000003"
+    assert keys.attempt_of(checkpoint) == prefix
+    assert keys.checkpoint_manifest(checkpoint) == f"{checkpoint}/manifest.json"
+    assert keys.checkpoint_file(checkpoint, 0) == f"{checkpoint}/files/00000000"
     assert keys.results(prefix) == f"{prefix}/results"
     assert keys.result(prefix, "a/b c.npy") == f"{prefix}/results/a/b c.npy"
 

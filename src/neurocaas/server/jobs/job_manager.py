@@ -19,11 +19,12 @@ from neurocaas.bank import Hint, NoCapacity, Placement, Provider, State
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.reasons import Reason
+from neurocaas.runner.checkpoint import forget_checkpoints
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
 from neurocaas.server.jobs.following import UNFINISHED, Following
-from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
+from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, prefixes, record, revoke, work_folder
 from neurocaas.server.jobs.logs import Latest, latest
 from neurocaas.server.jobs.models import Attempt, Job, Stack, Step
 from neurocaas.server.jobs.placing import Placing
@@ -239,6 +240,8 @@ class JobManager:
         revoke(attempt, self.store)
         shutil.rmtree(work_folder(self.settings.work, attempt), ignore_errors=True)
         self.followers.tell(attempt.stack.job_id, CHANGED)
+        if attempt.stack.status not in UNFINISHED:
+            forget_checkpoints(self.store, prefixes(attempt))
 
     def _recover_launch(self, attempt: Attempt) -> None:
         """An attempt whose handle was never recorded: find its runner, or make sure that it can never begin."""

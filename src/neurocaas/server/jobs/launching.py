@@ -16,6 +16,7 @@ from neurocaas.blueprint import Need, Version
 from neurocaas.environment import Environment
 from neurocaas.protocol import DataRef
 from neurocaas.runner import document
+from neurocaas.runner.checkpoint import last_checkpoint
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.models import Attempt, Price, Stack
 from neurocaas.server.jobs.status import Status, advance
@@ -37,6 +38,12 @@ def prefix(attempt: Attempt) -> str:
     """The key prefix below which the attempt, and nothing else, writes."""
     job = attempt.stack.job
     return keys.attempt(job.group_id, job.id, attempt.stack.index, attempt.number)
+
+
+def prefixes(attempt: Attempt) -> list[str]:
+    """Those of the attempt and of all before it on its stack, newest first."""
+    job, index = attempt.stack.job, attempt.stack.index
+    return [keys.attempt(job.group_id, job.id, index, number) for number in range(attempt.number, 0, -1)]
 
 
 def work_folder(root: Path, attempt: Attempt) -> Path:
@@ -75,7 +82,7 @@ def launch(
     request = Launch(
         attempt=attempt.name,
         work=work,
-        document=_document(attempt, prepared, store.url, work).model_dump(mode="json"),
+        document=_document(attempt, prepared, store, work).model_dump(mode="json"),
         need=Need(**attempt.stack.need),
         placement=placement,
     )
@@ -94,14 +101,14 @@ def revoke(attempt: Attempt, store: Store) -> None:
     store.delete(keys.lease(prefix(attempt)))
 
 
-def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) -> document.AttemptDocument:
+def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) -> document.AttemptDocument:
     stack = attempt.stack
     need, blueprint, environment = Need(**stack.need), prepared.version.blueprint, prepared.environment
     workflow = blueprint.own_workflow
     return document.AttemptDocument(
         attempt=attempt.name,
         token=attempt.token,
-        store=store_url,
+        store=store.url,
         prefix=prefix(attempt),
         work=work,
         inputs=tuple(_inputs(DataRef(**one) for one in stack.inputs)),
@@ -135,6 +142,7 @@ def _document(attempt: Attempt, prepared: Prepared, store_url: str, work: Path) 
             processes=PROCESSES_PER_CORE * need.vcpus,
         ),
         timeout_seconds=stack.step.timeout_seconds,
+        checkpoint=last_checkpoint(store, prefixes(attempt)[1:]) if workflow.checkpoints else None,
     )
 
 
