@@ -50,6 +50,12 @@ packages-to-test:
 	@$(SYNC)
 	@touch $@
 
+# The validator of RO-Crates wants an older rich than the development tools do, so it has an environment of its own.
+.tools/crate/.installed: pyproject.toml uv.lock
+	@echo "setup: installing the validator of RO-Crates into .tools/crate" >&2
+	@UV_PROJECT_ENVIRONMENT=.tools/crate $(SYNC) --only-group crate
+	@touch $@
+
 # Some machines forbid Python to write bytecode while it runs; every start of the program would then compile it anew.
 compiled: | .venv/.running
 	@$(BIN)/python -m compileall -q src
@@ -91,7 +97,7 @@ check-unit:
 
 test: setup check test-real docs ## check, and every test with real parts, and the docs
 
-test-real: .venv/.development
+test-real: .venv/.development .tools/crate/.installed
 	$(LABEL) 'contract, system and analysis tests'
 	@$(BIN)/pytest -n logical --dist loadgroup tests/contract tests/system analyses
 	$(LABEL) 'the job manager on PostgreSQL'
