@@ -25,7 +25,7 @@ CODE := src tests tools benchmarks analyses conftest.py
 SYNC = "$$($(PYTHON) tools/bootstrap.py)" sync --quiet --frozen --python "$$($(PYTHON) -c 'import sys; print(sys._base_executable)')"
 LABEL = @printf '\n== %s\n'
 
-.PHONY: help demo test check bench setup docs format clean
+.PHONY: help demo test check bench setup docs pins format clean
 .PHONY: packages-to-run packages-to-test compiled check-format check-lint check-types check-imports check-unit test-real
 
 help: ## list the targets
@@ -110,6 +110,9 @@ docs: .venv/.development ## build the documentation into site/, strictly
 bench: packages-to-run .venv/.running compiled ## measure the overhead per dataset beside snakemake, cwltool, xargs
 	@UV_PROJECT_ENVIRONMENT=.tools/bench $(SYNC) --only-group bench
 	@$(BIN)/python -m benchmarks.overhead --peers .tools/bench/bin
+
+pins: .venv/.running ## pin the bundled composite analyses to the others as they are
+	@$(BIN)/python tools/pin_analyses.py
 
 format: .venv/.development ## format and repair what ruff can
 	@$(BIN)/ruff format $(CODE)

@@ -61,6 +61,7 @@ def main(job: Job) -> None:
         "frame_rate_hz": frame_rate_hz,
         "parameters": asdict(parameters),
         "total_variance": baseline.total_variance,
+        "explained_variance": float(found.variances.sum() / baseline.total_variance),
         "explained_variance_ratio": (found.variances / baseline.total_variance).tolist(),
         "method": {"route": route, "passes": found.passes, "relative_change": found.relative_change},
     }

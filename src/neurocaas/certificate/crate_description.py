@@ -147,7 +147,7 @@ class _Description:
         """An analysis as a program that a step runs."""
         version = files.version
         step = next(one for one in self.facts.steps if one.version == version.digest)
-        lock = files.files[version.blueprint.environment.lock]
+        lock = files.files[version.blueprint.own_environment.lock]
         self.graph.file(lock, description="The packages of the environment, locked by hash.")
         environment = step.environment
         described = {

@@ -164,10 +164,14 @@ class AttemptFacts(Document):
 
 
 class OriginFacts(Document):
-    """The stack of an earlier job that this one was answered from, without running again or being charged."""
+    """The stack of an earlier job that this one was answered from, without running again or being charged.
+
+    environment: the digest of the one that it ran in.
+    """
 
     job: Text
     stack: Count
+    environment: str | None
 
 
 class StackFacts(Document):

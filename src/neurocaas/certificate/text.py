@@ -82,6 +82,7 @@ def _stack(stack: StackFacts, facts: Facts) -> list[str]:
     rows = [("State", _state(stack.status, stack.reason))]
     if origin := stack.reused_from:
         rows.append(("Reused", f"the results of job {origin.job}, stack {origin.stack}; it did not run again"))
+        rows.append(("", f"environment {origin.environment}"))
     if stack.message:
         rows.append(("", stack.message))
     if remedy := REMEDY[stack.reason]:

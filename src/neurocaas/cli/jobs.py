@@ -68,11 +68,11 @@ def logs(job: str, dataset: str | None, follow: bool, as_json: bool) -> None:
     from neurocaas.server.jobs.results import log_text
 
     if as_json:
-        print_json({"job": row.id, "dataset": stack.dataset, "log": "".join(log_text(site.store, row, stack))})
+        print_json({"job": row.id, "dataset": stack.dataset, "log": "".join(log_text(site.store, stack))})
     elif follow:
         _follow(site, row, stack)
     else:
-        for text in log_text(site.store, row, stack):
+        for text in log_text(site.store, stack):
             click.echo(text, nl=False)
 
 

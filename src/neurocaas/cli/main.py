@@ -29,6 +29,7 @@ COMMANDS = {
     "logs": "jobs:logs",
     "results": "jobs:results",
     "cancel": "jobs:cancel",
+    "export": "export:export",
     "verify": "certificate:verify",
     "keys": "certificate:keys",
     "env": "environment:env",

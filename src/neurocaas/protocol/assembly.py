@@ -43,6 +43,7 @@ class PlannedStack:
     inputs: tuple[DataRef, ...]
     awaited: tuple[Awaited, ...]
     quorum: int | None
+    point: dict[str, Any]
     config: dict[str, Any]
     seed: int
     need: Need
@@ -123,6 +124,7 @@ class _Assembling:
             inputs=tuple(inputs.values()),
             awaited=awaited,
             quorum=stack.quorum,
+            point=stack.point,
             config=family.complete_as(f"{where}.config", stack.config),
             seed=stack.seed,
             need=blueprint.hardware.need(sum(one.size_bytes for one in inputs.values())),

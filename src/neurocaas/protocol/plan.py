@@ -71,7 +71,8 @@ class StackPlan(Document):
 
     dataset: position in the submission. label: what tells stacks of one step and dataset apart. inputs: by the name
     that the stack's analysis gives them, the name of one of the dataset's inputs, or what earlier stacks will have
-    written. quorum: how many of those earlier stacks must succeed; all of them if it is left out.
+    written. quorum: how many of those earlier stacks must succeed; all of them if it is left out. point: the swept
+    parameters that the stack depends on, with their values.
     """
 
     dataset: Annotated[int, Field(ge=0)]
@@ -80,6 +81,7 @@ class StackPlan(Document):
     seed: Seed = 0
     inputs: dict[str, str | FromStacks]
     quorum: Annotated[int, Field(ge=1)] | None = None
+    point: dict[str, Any] = {}
 
     @property
     def sources(self) -> dict[str, FromStacks]:

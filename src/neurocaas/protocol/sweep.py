@@ -73,7 +73,7 @@ class _Merging:
                 step.model_copy(
                     update={
                         "stacks": tuple(
-                            stack.model_copy(update={"label": self._label(step.name, position, stack.label)})
+                            stack.model_copy(update=self._at(step.name, position, stack.label))
                             for position, stack in enumerate(self._stacks[step.name])
                         )
                     }
@@ -91,11 +91,12 @@ class _Merging:
         }
         return stack.model_copy(update={"inputs": {**stack.inputs, **sources}})
 
-    def _label(self, step: str, position: int, label: str) -> str:
-        """The swept parameters that are the same at all points which share the stack, before its own label."""
+    def _at(self, step: str, position: int, label: str) -> dict[str, Any]:
+        """The swept parameters that are the same at all points which share the stack, and a label that begins so."""
         points = self._points[step, position]
-        same = [name for name in self._varying if all(point[name] == points[0][name] for point in points)]
-        return "/".join(filter(None, (",".join(f"{name}={short(points[0][name])}" for name in same), label)))
+        same = {name: one for name, one in points[0].items() if all(point[name] == one for point in points)}
+        named = ",".join(f"{name}={short(one)}" for name, one in same.items() if name in self._varying)
+        return {"point": same, "label": "/".join(filter(None, (named, label)))}
 
     @cached_property
     def _varying(self) -> list[str]:

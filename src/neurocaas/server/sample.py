@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from neurocaas import sandbox
+from neurocaas.blueprint import Family, Version
+from neurocaas.blueprint.model import Sample
 from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.server.site import Site
 
@@ -23,7 +25,7 @@ def write_sample(site: Site, spec: str, folder: Path, progress: Callable[[str], 
 
     Raises Refused when the analysis has no sample data or the folder holds something.
     """
-    version = site.analyses.resolve(spec).version
+    version = _with_sample(site.analyses.resolve(spec).family)
     sample = version.blueprint.sample
     if not sample.files and not sample.generator:
         raise Refused(f"{version.name} has no sample data; its blueprint's `sample` would name it.")
@@ -54,6 +56,12 @@ def write_sample(site: Site, spec: str, folder: Path, progress: Callable[[str], 
         for file in made.iterdir():
             shutil.move(file, folder / file.name)
     return sorted(folder.iterdir())
+
+
+def _with_sample(family: Family) -> Version:
+    """The version whose sample data is meant: that of the first part that has some, for a composite without its own."""
+    candidates = (family, *family.descendants())
+    return next((one.version for one in candidates if one.version.blueprint.sample != Sample()), family.version)
 
 
 def _generate(view: sandbox.View, made: Path) -> None:

@@ -75,6 +75,11 @@ def certificate_text(group: str, job_id: str) -> str:
     return f"{job(group, job_id)}/certificate.txt"
 
 
+def job_output(group: str, job_id: str, name: str) -> str:
+    """One file that belongs to a job as a whole."""
+    return f"{job(group, job_id)}/outputs/{segment(name)}"
+
+
 def stack(group: str, job_id: str, index: int) -> str:
     """The prefix of one stack; `index` counts from 0."""
     return f"{job(group, job_id)}/stacks/{_counted('stack', index):05d}"

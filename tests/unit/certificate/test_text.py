@@ -71,7 +71,7 @@ def test_a_job_that_never_ran_reads_well(facts: dict[str, Any], key: SigningKey)
         "              not from a git commit; the analysis was being edited (not committed) when it ran",
         "Started       never",
         "State         cancelled (CANCELLED)",
-        "Datasets      0 of 0 succeeded",
+        "Stacks        0 of 0 succeeded",
         "Cost          $0",
         "Parameters    none",
         "Environment   python (not built) on linux-x86_64",
@@ -98,7 +98,7 @@ def test_what_was_swept_chained_and_reused_is_said(facts: dict[str, Any], key: S
     first, second = facts["stacks"]
     facts["sweep"] = [{"components": 5}, {"components": 10}]
     facts["steps"].append(facts["steps"][0] | {"name": "smooth", "label": "kalman@77", "version": "77" * 32})
-    first["reused_from"] = {"job": "20261101-aaaa", "stack": 4}
+    first["reused_from"] = {"job": "20261101-aaaa", "stack": 4, "environment": "99" * 32}
     second |= {"step": "smooth", "label": "components=10"}
     second["inputs"][0]["from_stacks"] = [0]
     lines = as_text(seal(facts, key)).splitlines()
@@ -109,6 +109,7 @@ def test_what_was_swept_chained_and_reused_is_said(facts: dict[str, Any], key: S
         f"              version {'77' * 32}",
         "Stack 0 of 2: mouse 1.tif, pca",
         "Reused        the results of job 20261101-aaaa, stack 4; it did not run again",
+        f"              environment {'99' * 32}",
         "Stack 1 of 2: fly.tif, smooth, components=10",
         "Inputs        recording: fly.tif, which stack 0 wrote (1.2 MB)",
     ):

@@ -104,6 +104,7 @@ def _stack(admissible: Admissible, step: Step, one: PlannedStack, now: datetime)
         need=one.need.model_dump(),
         input_bytes=sum(ref.size_bytes for ref in inputs),
         quorum=one.quorum,
+        point=one.point,
         ready=not one.awaited,
         instance_type=priced.instance_types[one.index],
         price_nanodollars_per_hour=priced.prices[one.index],

@@ -31,7 +31,7 @@ def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str,
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
         attempts.setdefault(attempt.stack_id, []).append(attempt)
-    stacks = list(job.stacks.select_related("step", "reused_from").order_by("index"))
+    stacks = list(job.stacks.select_related("step", "reused_from__step", "reused_from__job", "job").order_by("index"))
     files = delivered(stacks)
     return {
         "job": {
@@ -113,9 +113,13 @@ def _stack(stack: Stack, attempts: list[Attempt], files: Delivered | None) -> di
         "attempts": [_attempt(one, stack) for one in attempts],
         "outputs": files.outputs if files else [],
         "metrics": files.record.get("metrics", {}) if files else {},
-        "reused_from": {"job": origin.job_id, "stack": origin.index} if origin else None,
+        "reused_from": _origin(origin) if origin else None,
         "cost_dollars": str(ledger.dollars(sum(one.cost_nanodollars for one in attempts))),
     }
+
+
+def _origin(stack: Stack) -> dict[str, Any]:
+    return {"job": stack.job_id, "stack": stack.index, "environment": stack.step.environment_digest or None}
 
 
 def _input(one: dict[str, Any]) -> dict[str, Any]:

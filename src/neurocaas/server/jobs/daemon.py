@@ -187,6 +187,7 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
     from neurocaas.server.jobs.job_manager import JobManager
     from neurocaas.server.jobs.placing import Placing
     from neurocaas.server.jobs.preparing import Preparation
+    from neurocaas.server.jobs.summary import summarize
 
     return JobManager(
         settings=settings,
@@ -199,6 +200,7 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
             environments=site.environments,
             wake=lambda: ring(bell.path, WAKE),
         ),
+        summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         followers=Followers(settings),
         clock=lambda: datetime.now(UTC),

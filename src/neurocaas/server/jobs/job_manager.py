@@ -11,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, QuerySet
@@ -24,7 +25,7 @@ from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
 from neurocaas.server.jobs.following import UNFINISHED, Following
-from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, prefixes, record, revoke, work_folder
+from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
 from neurocaas.server.jobs.logs import Latest, latest
 from neurocaas.server.jobs.models import Attempt, Job, Stack, Step
 from neurocaas.server.jobs.placing import Placing
@@ -81,6 +82,7 @@ class JobManager:
     placing: Placing
     preparation: Preparation
     following: Following
+    summarize: Callable[[Job], list[dict[str, Any]]]
     certify: Callable[[Job, Status, Reason], None]
     followers: Followers
     clock: Callable[[], datetime]
@@ -119,6 +121,7 @@ class JobManager:
             self.due = self._next_retry(now)
             self._cancel(now)
             self.following.look_at_all(now)
+            self._expect()
         ended = self._observe(hints)
         if hints is None or ended:
             self._launch_waiting(now)
@@ -240,8 +243,6 @@ class JobManager:
         revoke(attempt, self.store)
         shutil.rmtree(work_folder(self.settings.work, attempt), ignore_errors=True)
         self.followers.tell(attempt.stack.job_id, CHANGED)
-        if attempt.stack.status not in UNFINISHED:
-            forget_checkpoints(self.store, prefixes(attempt))
 
     def _recover_launch(self, attempt: Attempt) -> None:
         """An attempt whose handle was never recorded: find its runner, or make sure that it can never begin."""
@@ -383,6 +384,12 @@ class JobManager:
             Step.objects.filter(pk=step.pk).update(environment_digest=step.environment_digest)
         return prepared
 
+    def _expect(self) -> None:
+        """Have the environments of steps to come built while those before them run."""
+        coming = Step.objects.filter(stacks__status=Status.WAITING, stacks__ready=False)
+        for name, digest in coming.values_list("analysis", "version").distinct():
+            self.preparation.expect(name, digest)
+
     def _explain_waiting(self, message: str, stacks: QuerySet[Stack]) -> None:
         """Say why these stacks wait, once: that other numbers are free by now is not told again."""
         unexplained = {"", Reason.WAITING_FOR_ENVIRONMENT}
@@ -408,9 +415,19 @@ class JobManager:
         job = Job.objects.get(pk=job_id)
         status, reason, message = verdict(job)
         job.ended_at = now
+        job.outputs = self.summarize(job)
+        self._forget_checkpoints(job)
         self.certify(job, status, reason)
         with transaction.atomic():
-            advance(job, to=status, at=now, reason=reason, message=message)
+            advance(job, to=status, at=now, reason=reason, message=message, outputs=job.outputs)
         self.preparation.forget(job.id)
         del self._busy[job_id]
         self.followers.tell(job.id, ENDED)
+
+    def _forget_checkpoints(self, job: Job) -> None:
+        """Delete what only an attempt of a stack that has not ended could go on from."""
+        for step in job.steps.all():
+            workflow = self.following.analyses.version(step.analysis, step.version).blueprint.workflow
+            if workflow is not None and workflow.checkpoints:
+                attempts = Attempt.objects.filter(stack__step=step).select_related("stack__job")
+                forget_checkpoints(self.store, [prefix(one) for one in attempts])

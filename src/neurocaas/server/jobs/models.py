@@ -116,10 +116,10 @@ class Stack(models.Model):
     """The unit that is priced, retried and delivered: one environment, one instance, one dataset, one config.
 
     label: what tells stacks of one step and dataset apart. ready: its inputs are all there. quorum: how many of the
-    stacks it waits for must succeed; None for all. moves: how often it went elsewhere after a failure. tries: attempts
-    that count against the limit. held: what is left of its part of the job's reservation. reuse_key: what makes its
-    results what they are; empty while that is not known, or where results are not to be reused. reused_from: the stack
-    of an earlier job whose results are this one's; not_reused: why none was found.
+    stacks it waits for must succeed; None for all. point: the swept parameters it depends on. moves: how often it went
+    elsewhere after a failure. tries: attempts that count against the limit. held: what is left of its part of the job's
+    reservation. reuse_key: what makes its results what they are; empty while that is not known, or where results are
+    not to be reused. reused_from: the stack of an earlier job whose results are this one's; not_reused: why none is.
     """
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="stacks")
@@ -135,6 +135,7 @@ class Stack(models.Model):
     input_bytes = models.BigIntegerField(default=0)
     need: models.JSONField[dict[str, int], dict[str, int]] = models.JSONField()
     quorum = models.PositiveIntegerField(null=True)
+    point: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
     ready = models.BooleanField(default=True)
     instance_type = models.CharField(max_length=64, blank=True)
     price_nanodollars_per_hour = models.BigIntegerField(default=0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from neurocaas.blueprint import read_version
 from neurocaas.environment import Environment, EnvironmentSpec
+from neurocaas.errors import NeurocaasError
 from neurocaas.server.analyses import Analyses
 from neurocaas.server.jobs.launching import Prepared
 
@@ -49,6 +51,12 @@ class Preparation:
         prepared = self._building.pop(digest).result()
         self._ready[job_id, digest] = prepared
         return prepared
+
+    def expect(self, name: str, digest: str) -> None:
+        """The version will be asked for; let its environment be built meanwhile. Faults are told when it is."""
+        if digest not in self._building and not any(ready == digest for _, ready in self._ready):
+            with contextlib.suppress(NeurocaasError, OSError, ValueError):
+                self._building[digest] = self._begin(name, digest)
 
     def forget(self, job_id: str) -> None:
         """The job has ended."""

@@ -10,10 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from neurocaas.errors import NotFound, Refused, StorageFailed
+from neurocaas.errors import NeurocaasError, NotFound, Refused, StorageFailed
 from neurocaas.server.jobs import logs
+from neurocaas.server.jobs.delivered import Delivered, delivered
 from neurocaas.server.jobs.models import Attempt, Job, Stack
 from neurocaas.storage import Store, keys
 
@@ -56,8 +56,13 @@ def fetch(store: Store, job: Job, out: Path) -> Fetched:
         out.mkdir(parents=True, exist_ok=True)
         _remove_earlier(out)
         files: list[Path] = []
-        for stack in job.stacks.order_by("index"):
-            files += _fetch_stack(store, job, stack, out)
+        stacks = list(job.stacks.select_related("reused_from__job", "job").order_by("index"))
+        found = delivered(stacks)
+        for stack in stacks:
+            files += _fetch_stack(store, stack, found.get(stack.pk), out)
+        for one in job.outputs:
+            store.get_file(keys.job_output(job.group_id, job.id, one["path"]), out / one["path"])
+            files.append(out / one["path"])
         for key, name in (
             (keys.certificate_text(job.group_id, job.id), "certificate.txt"),
             (keys.certificate(job.group_id, job.id), CERTIFICATE),
@@ -72,42 +77,40 @@ def fetch(store: Store, job: Job, out: Path) -> Fetched:
     return Fetched(out=out, files=len(files), figures=figures)
 
 
-def manifest(store: Store, job: Job, stack: Stack) -> dict[str, Any] | None:
-    """The published results of a stack; None if there are none."""
-    try:
-        found: dict[str, Any] = json.loads(store.get(keys.stack_manifest(job.group_id, job.id, stack.index)))
-    except NotFound:
-        return None
-    return found
+def log_text(store: Store, stack: Stack) -> Iterator[str]:
+    """What all attempts of a stack wrote, in order; each but a lone one under its number.
 
-
-def log_text(store: Store, job: Job, stack: Stack) -> Iterator[str]:
-    """What all attempts of a stack wrote, in order; each but a lone one under its number."""
-    attempts = list(Attempt.objects.filter(stack=stack).order_by("number"))
+    Of one that was answered from earlier results: what those of that stack wrote, after a line that says so.
+    """
+    origin, job = stack.origin, stack.origin.job
+    if stack.reused_from is not None:
+        yield f"--- {stack.message} What it wrote then:\n"
+    attempts = list(Attempt.objects.filter(stack=origin).order_by("number"))
     for attempt in attempts:
         if len(attempts) > 1:
             yield f"--- attempt {attempt.number}\n"
-        prefix = keys.attempt(job.group_id, job.id, stack.index, attempt.number)
+        prefix = keys.attempt(job.group_id, job.id, origin.index, attempt.number)
         for _, text in logs.read(store, prefix):
             yield text
 
 
-def _fetch_stack(store: Store, job: Job, stack: Stack, out: Path) -> list[Path]:
-    if not stack.attempts_made:
+def _fetch_stack(store: Store, stack: Stack, found: Delivered | None, out: Path) -> list[Path]:
+    if not stack.attempts_made and found is None:
         return []
-    temporary = out / f".{stack.folder}.{os.getpid()}"
+    target = out / keys.relative(stack.folder)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     fetched: list[Path] = []
-    published = manifest(store, job, stack)
-    for output in published["outputs"] if published else ():
-        target = temporary / output["path"]
-        target.parent.mkdir(parents=True, exist_ok=True)
-        store.get_file(f"{published['results']}/{output['path']}" if published else "", target)
-        fetched.append(out / stack.folder / output["path"])
+    for output in found.outputs if found else ():
+        path = temporary / output["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.get_file(f"{found.results}/{output['path']}" if found else "", path)
+        fetched.append(target / output["path"])
     with (temporary / LOG).open("w", encoding="utf-8") as log:
-        log.writelines(log_text(store, job, stack))
-    temporary.rename(out / stack.folder)
+        log.writelines(log_text(store, stack))
+    temporary.rename(target)
     return fetched
 
 
@@ -115,10 +118,17 @@ def _remove_earlier(out: Path) -> None:
     """Take away what the certificate in `out` says an earlier job delivered there, and nothing else."""
     try:
         earlier = json.loads((out / CERTIFICATE).read_text(encoding="utf-8"))
-        folders = [keys.segment(stack["folder"]) for stack in earlier["stacks"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        folders = [keys.relative(stack["folder"]) for stack in earlier["stacks"]]
+        files = [keys.segment(one["path"]) for one in earlier.get("outputs", ())]
+    except (OSError, ValueError, KeyError, TypeError, NeurocaasError):
         return
     for folder in folders:
         shutil.rmtree(out / folder, ignore_errors=True)
+        for above in (out / folder).parents:
+            if above == out or any(above.iterdir() if above.is_dir() else ()):
+                break
+            above.rmdir()
+    for file in files:
+        (out / file).unlink(missing_ok=True)
     (out / "certificate.txt").unlink(missing_ok=True)
     (out / CERTIFICATE).unlink(missing_ok=True)

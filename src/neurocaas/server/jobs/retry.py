@@ -94,6 +94,7 @@ def _planned(job: Job, rows: list[Stack], steps: dict[str, StepRow]) -> Iterator
                 for name, ones in awaited[row.pk].items()
             ),
             quorum=row.quorum,
+            point=row.point,
             config=row.config,
             seed=row.seed,
             need=_need(steps[row.step.name], inputs),

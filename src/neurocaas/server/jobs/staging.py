@@ -17,6 +17,7 @@ from neurocaas.server.jobs.models import KnownDigest
 from neurocaas.storage import digest_many, fingerprint, keys
 
 MAX_DATASETS = 100_000
+JOB_OUTPUTS = frozenset({"sweep.csv", "sweep.png"})  # files of a job as a whole, beside its datasets' folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,7 @@ def _known(paths: Sequence[str]) -> Iterable[KnownDigest]:
 def _folder_names(paths: Sequence[Path]) -> list[str]:
     """A folder name per dataset: its file's name without the ending; told apart by numbers where two are the same."""
     names: list[str] = []
-    taken: set[str] = {"certificate.json", "certificate.txt"}
+    taken: set[str] = {"certificate.json", "certificate.txt", *JOB_OUTPUTS}
     for path in paths:
         stem = keys.segment(path.stem)
         name, number = stem, 1
