@@ -72,7 +72,7 @@ def test_a_job_that_never_ran_reads_well(facts: dict[str, Any], key: SigningKey)
         "Started       never",
         "State         cancelled (CANCELLED)",
         "Stacks        0 of 0 succeeded",
-        "Cost          $0",
+        "Cost          $0 of at most $12.50 (standard price)",
         "Parameters    none",
         "Environment   python (not built) on linux-x86_64",
     ):
