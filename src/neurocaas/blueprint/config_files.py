@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,6 +31,49 @@ _Loader.add_implicit_resolver(
 
 def read_config(path: Path) -> Config:
     """A config file, YAML or JSON. Raises NotFound or Refused with the line of the fault."""
+    value = _read(path)
+    if value is None:
+        return {}
+    if not _is_config(value):
+        raise Refused(f"{path}: found {shown(value)}; parameter names with values, as `components: 10`, are right.")
+    return dict(value)
+
+
+def read_list(path: Path) -> list[Config]:
+    """A list of configs in one file, YAML or JSON. Raises NotFound or Refused."""
+    value = _read(path)
+    if not isinstance(value, list) or not value or not all(map(_is_config, value)):
+        raise Refused(f"{path}: found {shown(value)}; a list of parameter names with values is right.")
+    return value
+
+
+def read_sweep(swept: Iterable[str]) -> dict[str, list[Any]]:
+    """`key=value,value` words of the command line: the values of each parameter of a sweep."""
+    values: dict[str, list[Any]] = {}
+    for one in swept:
+        key, equals, text = one.partition("=")
+        if not equals or not key.strip():
+            raise Refused(f"--sweep {one}: found no name before an equals sign; key=value,value is right.")
+        found = value_of(f"[{text}]", f"--sweep {one}")
+        if key.strip() in values:
+            raise Refused(f"--sweep {one}: {key.strip()} is there twice; all its values at once are right.")
+        values[key.strip()] = found
+    return values
+
+
+def value_of(text: str, where: str) -> Any:
+    """One value as YAML: 3 is a number, true a boolean. Raises Refused."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as cause:
+        raise Refused(f"{where}: {shown(text)} is not a YAML value.") from cause
+
+
+def _is_config(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
+def _read(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise Refused(f"{path}: it is larger than 4 MiB; a config of a few lines is right.")
@@ -41,18 +85,13 @@ def read_config(path: Path) -> Config:
     except UnicodeDecodeError as cause:
         raise Refused(f"{path}: it is not text; a YAML or JSON file is right.") from cause
     try:
-        value = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        return json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except json.JSONDecodeError as cause:
         raise Refused(f"{path}: line {cause.lineno}: {cause.msg}; JSON is right in a .json file.") from cause
     except (yaml.YAMLError, RecursionError, ValueError) as cause:
         mark = getattr(cause, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         raise Refused(f"{path}: {line}it is not YAML; lines such as `components: 10` are right.") from cause
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        raise Refused(f"{path}: found {shown(value)}; parameter names with values, as `components: 10`, are right.")
-    return value
 
 
 def read_assignments(assignments: Iterable[str]) -> Config:
@@ -62,8 +101,5 @@ def read_assignments(assignments: Iterable[str]) -> Config:
         key, equals, text = one.partition("=")
         if not equals or not key.strip():
             raise Refused(f"--set {one}: found no name before an equals sign; key=value is right.")
-        try:
-            config[key.strip()] = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-        except yaml.YAMLError as cause:
-            raise Refused(f"--set {one}: {shown(text)} is not a YAML value.") from cause
+        config[key.strip()] = value_of(text, f"--set {one}")
     return config

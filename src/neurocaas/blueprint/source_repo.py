@@ -79,13 +79,18 @@ class SourceRepo:
         self._git("init", "--quiet", "--initial-branch=main")
         self.commit("Begin the site with the bundled analyses")
 
-    def commit(self, message: str) -> str:
-        """Commit everything; the author is git's configured one, else the platform. Returns the commit."""
-        self._git("add", "--all")
+    def commit(self, message: str, path: Path | None = None) -> str:
+        """Commit everything, or `path` alone; the author is git's configured one, else the platform.
+
+        Returns the commit.
+        """
+        what = ("--", str(path)) if path else ("--all",)
+        self._git("add", *what)
         identity: tuple[str, ...] = ()
         if not self._git("config", "user.email", check=False).strip():
             identity = ("-c", "user.name=NeuroCAAS", "-c", "user.email=neurocaas@localhost")
-        self._git(*identity, "commit", "--quiet", "--no-gpg-sign", "--allow-empty", "--message", message)
+        only = ("--", str(path)) if path else ()
+        self._git(*identity, "commit", "--quiet", "--no-gpg-sign", "--allow-empty", "--message", message, *only)
         return self._git("rev-parse", "HEAD").strip()
 
     def _git(self, *arguments: str, check: bool = True) -> str:

@@ -55,10 +55,10 @@ def _lines() -> Show:
     seen: dict[int, tuple[str, str]] = {}
 
     def show(job: Job) -> None:
-        for stack in job.stacks.order_by("index"):
+        for stack in job.stacks.filter(reused_from=None).select_related("step", "job").order_by("index"):
             now = (stack.status, stack.reason)
             if seen.get(stack.index) != now and (stack.status != Status.WAITING or stack.reason):
-                say(f"{stack.dataset}: {_words(stack)}")
+                say(f"{stack.name}: {_words(stack)}")
                 seen[stack.index] = now
 
     return show
@@ -82,14 +82,14 @@ def _bars() -> Iterator[Show]:
         tasks: dict[int, TaskID] = {}
 
         def show(job: Job) -> None:
-            stacks = list(job.stacks.order_by("index"))
+            stacks = list(job.stacks.select_related("step", "job").order_by("index"))
             ended = sum(stack.status in ENDED_STATUSES for stack in stacks)
             if -1 not in tasks:
                 tasks[-1] = progress.add_task(f"job {job.id}", total=len(stacks), note="")
-            progress.update(tasks[-1], completed=ended, note=f"{ended} of {len(stacks)} datasets ended")
+            progress.update(tasks[-1], completed=ended, note=f"{ended} of {len(stacks)} stacks ended")
             for stack in stacks:
                 if stack.index not in tasks and (stack.started_at or len(stacks) <= BARS) and len(tasks) <= BARS:
-                    tasks[stack.index] = progress.add_task(stack.dataset, total=1.0, start=False, note="")
+                    tasks[stack.index] = progress.add_task(stack.name, total=1.0, start=False, note="")
                 if stack.index in tasks:
                     _update(progress, tasks[stack.index], stack)
 

@@ -49,10 +49,18 @@ def show(job: str, as_json: bool) -> None:
         print_json(described)
         return
     rows = [
-        (one["index"], one["dataset"], one["status"], f"{one['progress']:.0%}", one["seconds"] or "", one["note"])
+        (
+            one["index"],
+            one["name"],
+            one["status"],
+            f"{one['progress']:.0%}",
+            one["seconds"] or "",
+            f"${float(one['cost_dollars']):.4f}",
+            one["note"] or ("reused" if one["reused_from"] else ""),
+        )
         for one in described["stacks"]
     ]
-    print_table(("", "DATASET", "STATUS", "DONE", "SECONDS", ""), rows)
+    print_table(("", "STACK", "STATUS", "DONE", "SECONDS", "COST", ""), rows)
     report(described)
 
 
@@ -118,13 +126,13 @@ def _job(job_id: str) -> tuple[Site, Job]:
 
 
 def _stack(job: Job, dataset: str | None) -> Stack:
-    stacks = list(job.stacks.order_by("index"))
+    stacks = list(job.stacks.select_related("step", "job", "reused_from__job").order_by("index"))
     if dataset is None and len(stacks) == 1:
         return stacks[0]
-    chosen = [one for one in stacks if dataset in {one.dataset, one.folder, str(one.index)}]
+    chosen = [one for one in stacks if dataset in {one.dataset, one.folder, one.name, str(one.index)}]
     if len(chosen) != 1:
-        names = ", ".join(f"{one.index} ({one.dataset})" for one in stacks[:10])
-        raise NotFound(f"--dataset: found {dataset!r}, which names {len(chosen)} datasets; one of {names} is right.")
+        names = ", ".join(f"{one.index} ({one.name})" for one in stacks[:10])
+        raise NotFound(f"--dataset: found {dataset!r}, which names {len(chosen)} stacks; one of {names} is right.")
     return chosen[0]
 
 

@@ -1,4 +1,4 @@
-"""`run` and `submit`: from files to a job, and from a job to results."""
+"""`run`, `submit`, `quote` and `retry`: from files to a job, and from a job to results."""
 
 from __future__ import annotations
 
@@ -10,66 +10,43 @@ import click
 
 from neurocaas.cli.context import site_settings, user
 from neurocaas.cli.output import json_option, print_json, say
-from neurocaas.errors import Refused
+from neurocaas.cli.submission import prepare, submission
 from neurocaas.server.jobs import daemon
 
 if TYPE_CHECKING:
+    from neurocaas.server.jobs.admission import Admissible
     from neurocaas.server.jobs.models import Job
     from neurocaas.server.site import Site
+    from neurocaas.settings import Settings
 
 DETACHED = 130
-
-
-def _submission(command: Any) -> Any:
-    """The arguments and options that describe a submission."""
-    for option in (
-        json_option,
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed for the workflow's random numbers."),
-        click.option("--input", "more", multiple=True, metavar="NAME=PATH", help="Another named input."),
-        click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One parameter."),
-        click.option("--config", type=click.Path(path_type=Path), help="Parameters, as a YAML or JSON file."),
-        click.argument("data", nargs=-1, metavar="DATA..."),
-        click.argument("analysis"),
-    ):
-        command = option(command)
-    return command
+_out_option = click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder."
+)
 
 
 @click.command()
-@_submission
-@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
-def run(out: Path, as_json: bool, **submission: Any) -> None:
+@submission
+@_out_option
+def run(out: Path, as_json: bool, **asked: Any) -> None:
     """Run ANALYSIS on DATA (files, folders, patterns), follow it, and fetch the results.
 
     ANALYSIS is a name, name@version, or name@dev for the files as they are. Ctrl-C detaches; the job goes on.
     """
-    settings = site_settings()
-    # The manager gets ready while this process loads what it needs to submit.
-    if daemon.leader(settings) is None:
-        daemon.start(settings)
-    site = _open(settings.root)
+    site = _open_and_warm(site_settings())
     from neurocaas.server.jobs.results import check_out
 
     check_out(out)
-    job = _submit(site, **submission)
-    daemon.wake(site.settings)
-    if not as_json:
-        say(f"Job {job.id}: {job.label} on {job.stacks.count()} dataset(s).")
-    try:
-        _follow(site, job, quiet=as_json)
-    except KeyboardInterrupt:
-        say(f"Detached; the job goes on. See it: neurocaas show {job.id}   Stop it: neurocaas cancel {job.id}")
-        sys.exit(DETACHED)
-    _deliver(site, job, out, as_json=as_json)
+    _see_through(site, prepare(site, **asked), out, as_json=as_json)
 
 
 @click.command()
-@_submission
-def submit(as_json: bool, **submission: Any) -> None:
+@submission
+def submit(as_json: bool, **asked: Any) -> None:
     """Submit ANALYSIS on DATA and return at once; prints the job's id."""
     settings = site_settings()
     site = _open(settings.root)
-    job = _submit(site, **submission)
+    job = _admit(site, prepare(site, **asked))
     daemon.wake(settings)
     if as_json:
         from neurocaas.server.jobs.view import description
@@ -79,48 +56,89 @@ def submit(as_json: bool, **submission: Any) -> None:
         click.echo(job.id)
 
 
+@click.command()
+@submission
+def quote(as_json: bool, **asked: Any) -> None:
+    """Say what ANALYSIS on DATA would take and cost, and why; starts and holds nothing."""
+    site = _open(site_settings().root)
+    admissible = prepare(site, **asked)
+    from neurocaas.server.jobs.quoting import as_json as quote_as_json
+    from neurocaas.server.jobs.quoting import quote as quote_job
+
+    quoted = quote_job(site, admissible)
+    if as_json:
+        print_json(quote_as_json(quoted))
+        return
+    from neurocaas.cli.quote_report import print_quote
+
+    print_quote(quoted, site.settings)
+
+
+@click.command()
+@click.argument("job")
+@click.option("--detach", is_flag=True, help="Return at once; prints the new job's id.")
+@_out_option
+@json_option
+def retry(job: str, detach: bool, out: Path, as_json: bool) -> None:
+    """Run again what failed or was cancelled in JOB, and nothing else, as a new job that takes over the rest.
+
+    So a job goes on that stopped for lack of budget, once the budget is raised.
+    """
+    site = _open_and_warm(site_settings())
+    from neurocaas.server.jobs.results import check_out
+    from neurocaas.server.jobs.retry import prepare_retry
+    from neurocaas.server.jobs.view import find_job
+    from neurocaas.server.site import LOCAL_GROUP
+
+    admissible = prepare_retry(site, find_job(job, LOCAL_GROUP), user())
+    if not detach:
+        check_out(out)
+        _see_through(site, admissible, out, as_json=as_json)
+        return
+    again = _admit(site, admissible)
+    daemon.wake(site.settings)
+    if as_json:
+        print_json({"job": again.id, "retry_of": again.retry_of_id})
+    else:
+        click.echo(again.id)
+
+
+def _open_and_warm(settings: Settings) -> Site:
+    """The site, whose manager gets ready while this process loads what it needs to submit."""
+    if daemon.leader(settings) is None:
+        daemon.start(settings)
+    return _open(settings.root)
+
+
 def _open(root: Path) -> Site:
     from neurocaas.server.site import open_site
 
     return open_site(root)
 
 
-def _submit(
-    site: Site,
-    *,
-    analysis: str,
-    data: tuple[str, ...],
-    config: Path | None,
-    assignments: tuple[str, ...],
-    more: tuple[str, ...],
-    seed: int,
-) -> Job:
-    from neurocaas.server.jobs.submit import Request
-    from neurocaas.server.jobs.submit import submit as submit_job
-    from neurocaas.server.site import LOCAL_GROUP
+def _admit(site: Site, admissible: Admissible) -> Job:
+    from neurocaas.server.jobs.admission import admit
 
-    given: dict[str, Any] = {}
-    if config or assignments:
-        from neurocaas.blueprint.config_files import read_assignments, read_config
-
-        given = (read_config(config) if config else {}) | read_assignments(assignments)
-    request = Request(
-        analysis=analysis,
-        data=data,
-        config=given,
-        more=dict(_named(one) for one in more),
-        seed=seed,
-        group=LOCAL_GROUP,
-        user=user(),
-    )
-    return submit_job(site, request)
+    return admit(site, admissible)
 
 
-def _named(text: str) -> tuple[str, str]:
-    name, equals, path = text.partition("=")
-    if not equals or not name or not path:
-        raise Refused(f"--input {text}: found no name before an equals sign; NAME=PATH is right.")
-    return name, path
+def _see_through(site: Site, admissible: Admissible, out: Path, *, as_json: bool) -> None:
+    """Quote the job, admit it, follow it to its end, and deliver its results."""
+    if not as_json:
+        from neurocaas.cli.quote_report import say_quote
+        from neurocaas.server.jobs.quoting import quote as quote_job
+
+        say_quote(quote_job(site, admissible))
+    job = _admit(site, admissible)
+    daemon.wake(site.settings)
+    if not as_json:
+        say(f"Job {job.id}.")
+    try:
+        _follow(site, job, quiet=as_json)
+    except KeyboardInterrupt:
+        say(f"Detached; the job goes on. See it: neurocaas show {job.id}   Stop it: neurocaas cancel {job.id}")
+        sys.exit(DETACHED)
+    _deliver(site, job, out, as_json=as_json)
 
 
 def _follow(site: Site, job: Job, *, quiet: bool) -> None:

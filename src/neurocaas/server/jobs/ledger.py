@@ -64,6 +64,11 @@ def balances(profile: Profile) -> list[Balance]:
     return [_balance(profile, user, accounts.get(user)) for user in (GROUP, *users)]
 
 
+def new_balance(profile: Profile, user: str) -> Balance:
+    """The balance of a user, or the group, that never held anything."""
+    return _balance(profile, user, None)
+
+
 def reserve(job: Job, amount: int, profile: Profile, at: datetime, *, stack: Stack | None = None) -> None:
     """Hold `amount` of the group's budget and of the user's, for the job or, later, for one more need of a stack of it.
 

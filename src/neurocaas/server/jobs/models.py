@@ -169,6 +169,12 @@ class Stack(models.Model):
         return f"stack {self.job_id}/{self.index}"
 
     @property
+    def name(self) -> str:
+        """What people call it: its dataset, and what tells it apart from the dataset's other stacks."""
+        step = "" if self.step.name == self.job.analysis else self.step.name
+        return " ".join(filter(None, (self.dataset, step, self.label)))
+
+    @property
     def origin(self) -> Stack:
         """The stack that ran: this one, or the earlier one whose results these are."""
         return self.reused_from or self

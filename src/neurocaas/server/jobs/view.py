@@ -44,7 +44,7 @@ def summary(job: Job) -> dict[str, Any]:
 
 def description(job: Job) -> dict[str, Any]:
     """Everything about a job: its stacks with their attempts, and its cost."""
-    stacks = list(job.stacks.select_related("step", "reused_from").order_by("index"))
+    stacks = list(job.stacks.select_related("job", "step", "reused_from").order_by("index"))
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
         attempts.setdefault(attempt.stack_id, []).append(attempt)
@@ -89,6 +89,7 @@ def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:
     return {
         "index": stack.index,
         "step": stack.step.name,
+        "name": stack.name,
         "dataset": stack.dataset,
         "label": stack.label,
         "folder": stack.folder,
