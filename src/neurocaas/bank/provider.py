@@ -49,6 +49,11 @@ class Placement:
     save: bool = False
 
     @property
+    def saves(self) -> bool:
+        """Whether the save price is asked for and offered."""
+        return self.save and self.instance_type.save_price_per_hour is not None
+
+    @property
     def price_per_hour(self) -> Decimal:
         """US dollars."""
         saved = self.instance_type.save_price_per_hour

@@ -56,7 +56,7 @@ def show_(spec: str, as_json: bool) -> None:
     if as_json:
         described = {"version": version.digest, "label": resolved.label, "git_commit": resolved.git_commit}
         blueprint_json = blueprint.model_dump(mode="json", by_alias=True)
-        print_json(described | {"blueprint": blueprint_json, "parameters": version.schema_of_parameters})
+        print_json(described | {"blueprint": blueprint_json, "parameters": resolved.family.parameters})
         return
     click.echo(f"{resolved.label}: {blueprint.title}\n{blueprint.summary}\n")
     if blueprint.paper:
@@ -66,12 +66,33 @@ def show_(spec: str, as_json: bool) -> None:
     click.echo()
     parameters = [
         (name, one.get("default", ""), one.get("unit", ""), one.get("description", ""))
-        for name, one in version.schema_of_parameters.get("properties", {}).items()
+        for name, one in resolved.family.parameters.get("properties", {}).items()
     ]
     print_table(("PARAMETER", "DEFAULT", "UNIT", ""), parameters)
     click.echo()
     outputs = [(name, one.pattern, one.description) for name, one in blueprint.outputs.items()]
+    for name, part in resolved.family.children.items():
+        theirs = part.version.blueprint.outputs
+        outputs += [(f"{name}.{key}", one.pattern, one.description) for key, one in theirs.items()]
     print_table(("OUTPUT", "FILE", ""), outputs)
+
+
+@analysis.command()
+@click.argument("name")
+@json_option
+def pin(name: str, as_json: bool) -> None:
+    """Pin the parts of the composite analysis NAME to their versions as they are in the source repo now."""
+    site = this_site()
+    from neurocaas.blueprint import read_version
+    from neurocaas.blueprint.pinning import pin as pin_parts
+
+    folder = site.repo.folder(name)
+    pins = pin_parts(folder, lambda part: read_version(site.repo.folder(part), part).digest)
+    if as_json:
+        print_json(pins)
+    else:
+        for pinned in pins.values():
+            click.echo(pinned)
 
 
 @analysis.command()

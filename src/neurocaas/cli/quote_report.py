@@ -55,7 +55,7 @@ def _elsewhere(step: StepQuote, settings: Settings) -> list[tuple[str, str, str]
 
 
 def _lines(quote: Quote) -> Iterator[str]:
-    count = f"{quote.datasets} dataset{'s' if quote.datasets != 1 else ''}, {quote.stacks} stacks"
+    count = f"{_counted(quote.datasets, 'dataset')}, {_counted(quote.stacks, 'stack')}"
     answered = f", {quote.reused} of them answered from earlier results" if quote.reused else ""
     yield f"Quote for {quote.label} on {count}{answered}:"
     width = max(len(step.name) for step in quote.steps)
@@ -64,34 +64,45 @@ def _lines(quote: Quote) -> Iterator[str]:
             yield f"  {step.name:<{width}}  {_step(step)}"
     for reason, stacks in quote.why_not_reused[:REASONS] if quote.reused else ():
         yield f"  {stacks} not answered from earlier results: {reason}"
-    bound = f"${_money(quote.bound_dollars)} is held until it ends" if quote.bound_dollars else "nothing is held"
-    if quote.seconds is None or quote.dollars is None:
-        yield (
-            f"  In all: no history to tell from; at most {bound.replace(' is', '')}."
-            if quote.bound_dollars
-            else ("  In all: no history to tell from; it costs nothing.")
-        )
-    else:
-        cost = f"${quote.dollars.expected:.2f} (${quote.dollars.low:.2f} to ${quote.dollars.high:.2f})"
-        yield f"  In all: {_range(quote.seconds)}; {cost if quote.bound_dollars else 'no cost'}; {bound}."
+    yield f"  In all: {_whole(quote)}."
     if quote.bound_dollars:
         left = (
             f"${_money(_dollars(one.left))} of ${_money(_dollars(one.budget))} for {one.user or 'the group'}"
             for one in quote.balances
         )
         yield f"  Budget left: {', '.join(left)}."
-    if quote.save:
+    if quote.save and any(step.placement.saves for step in quote.steps):
         yield "  At the save price, on capacity that may be interrupted; a stack that is goes on at the standard price."
+    elif quote.save:
+        yield "  The save price is not offered for these instances; the standard price applies."
+
+
+def _whole(quote: Quote) -> str:
+    """Time, cost and hold of the whole job."""
+    if not quote.stacks - quote.reused:
+        return "nothing runs, and it costs nothing"
+    time = _range(quote.seconds) if quote.seconds else "no history to tell from"
+    if not quote.bound_dollars:
+        return f"{time}; it costs nothing"
+    held = f"at most ${_money(quote.bound_dollars)}, which is held until it ends"
+    if quote.dollars is None:
+        return f"{time}; {held}"
+    cost = quote.dollars
+    return f"{time}; ${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f}); {held}"
 
 
 def _step(step: StepQuote) -> str:
-    stacks = f"{step.stacks} stack{'s' if step.stacks > 1 else ''}"
+    stacks = _counted(step.stacks, "stack")
     where = f"on {step.placement.instance_type.name}"
     if price := step.placement.price_per_hour:
         where += f" at ${price:.4g} an hour"
     if step.seconds is None:
         return f"{stacks} {where}: {step.history}; at most {_duration(step.limit_minutes * 60)} each"
     return f"{stacks} {where}: {_range(step.seconds)} each, {step.history}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _range(interval: Interval) -> str:

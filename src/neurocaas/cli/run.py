@@ -124,6 +124,11 @@ def _admit(site: Site, admissible: Admissible) -> Job:
 
 def _see_through(site: Site, admissible: Admissible, out: Path, *, as_json: bool) -> None:
     """Quote the job, admit it, follow it to its end, and deliver its results."""
+    _deliver(site, admit_and_follow(site, admissible, as_json=as_json), out, as_json=as_json)
+
+
+def admit_and_follow(site: Site, admissible: Admissible, *, as_json: bool) -> Job:
+    """Quote the job, admit it, and follow it to its end; or detach from it when the person says so."""
     if not as_json:
         from neurocaas.cli.quote_report import say_quote
         from neurocaas.server.jobs.quoting import quote as quote_job
@@ -138,7 +143,7 @@ def _see_through(site: Site, admissible: Admissible, out: Path, *, as_json: bool
     except KeyboardInterrupt:
         say(f"Detached; the job goes on. See it: neurocaas show {job.id}   Stop it: neurocaas cancel {job.id}")
         sys.exit(DETACHED)
-    _deliver(site, job, out, as_json=as_json)
+    return job
 
 
 def _follow(site: Site, job: Job, *, quiet: bool) -> None:

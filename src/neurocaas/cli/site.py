@@ -36,14 +36,17 @@ def site() -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Validate every analysis of the source repo; for pull requests. Ends with 2 if anything is wrong."""
-    from neurocaas.blueprint import SourceRepo, read_version
+    from neurocaas.blueprint import read_version
     from neurocaas.errors import NeurocaasError
+    from neurocaas.server.site import open_site
 
-    repo = SourceRepo(site_settings().root)
+    site = open_site(site_settings().root)
+    repo = site.repo
     faults: dict[str, list[str]] = {}
     for name in repo.names():
         try:
             version = read_version(repo.folder(name), name)
+            site.analyses.family(version)
             if not as_json:
                 click.echo(f"{version.short} is right.")
         except NeurocaasError as fault:

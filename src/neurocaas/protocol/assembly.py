@@ -99,7 +99,7 @@ class _Assembling:
             listed = nearest(unknown[0], blueprint.inputs)
             raise Refused(f"{where}.inputs: {blueprint.name} has no input {unknown[0]!r}.{listed}")
         inputs = {
-            name: given[one].model_copy(update={"name": name})
+            name: given[one].model_copy(update={"name": name, "submitted_as": one})
             for name, one in stack.inputs.items()
             if isinstance(one, str) and one in given
         }

@@ -26,7 +26,8 @@ class DataRef(Document):
     """One piece of data, by content. `path`: where it lies on this machine; `key`: where in the store.
 
     `fingerprint` tells without reading whether a file at `path` is still the one that was digested. `parts`: what a
-    folder is put together from, which then lies nowhere as such. `from_stacks`: which stacks of the job wrote it.
+    folder is put together from, which then lies nowhere as such. `submitted_as`: the name of the job's input, where a
+    part of a composite analysis calls it otherwise. `from_stacks`: which stacks of the job wrote it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class DataRef(Document):
     sha256: str
     size_bytes: int
     fingerprint: str | None = None
+    submitted_as: str = ""
     from_stacks: tuple[int, ...] = ()
 
 

@@ -87,12 +87,13 @@ def _step(step: Step) -> dict[str, Any]:
 def _datasets(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
     """What was submitted, out of what the stacks took of it."""
     names: dict[int, str] = {}
-    inputs: dict[int, dict[tuple[str, str], dict[str, Any]]] = {}
+    inputs: dict[int, dict[str, dict[str, Any]]] = {}
     for stack in stacks:
         names[stack.dataset_index] = stack.dataset
         for one in stack.inputs:
             if not one["from_stacks"]:
-                inputs.setdefault(stack.dataset_index, {})[one["filename"], one["sha256"]] = _data(one)
+                name = one.get("submitted_as") or one["name"]
+                inputs.setdefault(stack.dataset_index, {})[name] = _data(one) | {"name": name}
     return [{"name": names[index], "inputs": list(inputs.get(index, {}).values())} for index in sorted(names)]
 
 

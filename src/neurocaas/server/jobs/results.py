@@ -56,13 +56,13 @@ def fetch(store: Store, job: Job, out: Path) -> Fetched:
         out.mkdir(parents=True, exist_ok=True)
         _remove_earlier(out)
         files: list[Path] = []
+        for one in job.outputs:
+            store.get_file(keys.job_output(job.group_id, job.id, one["path"]), out / one["path"])
+            files.append(out / one["path"])
         stacks = list(job.stacks.select_related("reused_from__job", "job").order_by("index"))
         found = delivered(stacks)
         for stack in stacks:
             files += _fetch_stack(store, stack, found.get(stack.pk), out)
-        for one in job.outputs:
-            store.get_file(keys.job_output(job.group_id, job.id, one["path"]), out / one["path"])
-            files.append(out / one["path"])
         for key, name in (
             (keys.certificate_text(job.group_id, job.id), "certificate.txt"),
             (keys.certificate(job.group_id, job.id), CERTIFICATE),

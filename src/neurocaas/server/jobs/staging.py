@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from neurocaas.blueprint.model import GIB, Blueprint, Input
 from neurocaas.errors import NeurocaasError, Refused
@@ -47,7 +47,7 @@ def stage(blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) ->
     if faults:
         raise Refused("\n".join(faults))
     references = _references([*found, *shared])
-    folders = _folder_names([one.path for one in found])
+    folders = folder_names([one.path for one in found])
     return tuple(
         Dataset(name=one.path.name, folder=folder, inputs=(reference, *references[len(found) :]))
         for one, folder, reference in zip(found, folders, references, strict=False)
@@ -168,7 +168,7 @@ def _known(paths: Sequence[str]) -> Iterable[KnownDigest]:
         yield from KnownDigest.objects.filter(path__in=paths[start : start + at_once])
 
 
-def _folder_names(paths: Sequence[Path]) -> list[str]:
+def folder_names(paths: Sequence[PurePath]) -> list[str]:
     """A folder name per dataset: its file's name without the ending; told apart by numbers where two are the same."""
     names: list[str] = []
     taken: set[str] = {"certificate.json", "certificate.txt", *JOB_OUTPUTS}

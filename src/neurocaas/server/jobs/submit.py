@@ -8,7 +8,7 @@ from typing import Any
 
 from neurocaas.blueprint import Family
 from neurocaas.errors import Refused
-from neurocaas.protocol import MAX_SEED, Submission, assemble, plan_for
+from neurocaas.protocol import MAX_SEED, Dataset, Submission, assemble, plan_for
 from neurocaas.server.analyses import Resolved
 from neurocaas.server.jobs import ledger, reuse
 from neurocaas.server.jobs.admission import Admissible, admit
@@ -49,11 +49,17 @@ def submit(site: Site, request: Request) -> Job:
 
 def prepare(site: Site, request: Request) -> Admissible:
     """Everything that is checked and computed before a job is admitted. Raises as `submit` does; keeps nothing."""
-    _check(request)
     resolved = site.analyses.resolve(request.analysis)
+    resolved.family.complete(request.config)  # a wrong parameter is told before large files are read
+    datasets = stage(resolved.version.blueprint, request.data, request.more)
+    return prepare_datasets(site, request, resolved, datasets)
+
+
+def prepare_datasets(site: Site, request: Request, resolved: Resolved, datasets: tuple[Dataset, ...]) -> Admissible:
+    """The same for datasets that are known already; the request's own are not looked at."""
+    _check(request)
     family, limits = resolved.family, resolved.version.blueprint.limits
     config = family.complete(request.config)
-    datasets = stage(resolved.version.blueprint, request.data, request.more)
     points = tuple(dict(point) for point in request.points)
     submission = Submission(datasets=datasets, config=config, seed=request.seed, points=points)
     plan = plan_for(family, submission, site.run_protocol)
