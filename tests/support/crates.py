@@ -122,7 +122,11 @@ def job_facts(analyses: dict[str, Version]) -> dict[str, Any]:
         courses = RESULTS[f"{name}-reduce/courses.npy"]
         read = data("courses", "courses.npy", courses) | {"from_stacks": [index]}
         stacks.append(stack(len(stacks), "smooth", name, [read]))
-    stacks[2] |= {"attempts": [], "reused_from": {"job": "20261001-aaaa", "stack": 4, "environment": "99" * 32}, "cost_dollars": "0"}
+    stacks[2] |= {
+        "attempts": [],
+        "reused_from": {"job": "20261001-aaaa", "stack": 4, "environment": "99" * 32},
+        "cost_dollars": "0",
+    }
     failed = {"status": "failed", "reason": "OUT_OF_MEMORY", "message": "It used more than 2048 MiB of memory."}
     stacks[4] |= failed | {"attempts": [attempt(1, "INSTANCE_LOST", usage=None), attempt(2, "OUT_OF_MEMORY")]}
     return {

@@ -81,6 +81,28 @@ class TestSite:
             self.git("add", "--all")
             self.git("commit", "--quiet", "--message", f"Declare {name}")
 
+    def composite(self, name: str, **protocol: Any) -> None:
+        """Declare an analysis that consists of others, pinned to them as they are."""
+        folder = self.root / "analyses" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        blueprint = {
+            "name": name,
+            "title": name,
+            "summary": "An analysis of analyses.",
+            "inputs": {"data": {"title": "Data", "kinds": [".txt"]}},
+            "protocol": protocol,
+        }
+        (folder / "blueprint.json").write_text(json.dumps(blueprint, indent=1))
+        self("analysis", "pin", name)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", f"Declare {name}")
+
+    def price(self, dollars_per_hour: str) -> None:
+        """Let an instance of this machine cost something."""
+        path = self.root / "site.json"
+        document = json.loads(path.read_text()) | {"local": {"price_per_hour": dollars_per_hour}}
+        path.write_text(json.dumps(document))
+
     def git(self, *arguments: str) -> str:
         identity = ("-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "safe.directory=*")
         command = ["git", *identity, "-C", str(self.root), *arguments]

@@ -71,7 +71,7 @@ def test_a_job_whose_runner_is_killed_goes_on_from_its_last_checkpoint(local_sit
     [data] = local_site.data(1)
     undisturbed = local_site("submit", "count", data).out.strip()
     local_site.wait(undisturbed)
-    job = local_site("submit", "count", data).out.strip()
+    job = local_site("submit", "count", data, "--fresh").out.strip()
     first, second = (keys.attempt("local", job, 0, number) for number in (1, 2))
     until(lambda: number_of(last_checkpoint(store, [first])) >= 2)
     [runner] = state.glob("work/*/runner.json")

@@ -95,7 +95,7 @@ def test_an_exported_version_runs_on_another_site_to_the_same_digests(
     out = other.folder / "out"
     job = other("run", f"say@{exported['analysis']['version'][:12]}", other.data()[0], "--out", out, "--json").json
     before = local_site("show", here, "--json").json
-    assert (job["version"], job["environment"]) == (before["version"], before["environment"])
+    assert (job["version"], job["steps"]) == (before["version"], before["steps"])
     assert (out / "d000" / "version.txt").read_text() == "first\n"
 
 

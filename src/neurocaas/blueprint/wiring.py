@@ -52,7 +52,7 @@ def _wires_of(
     for key, one in child.inputs.items():
         if key in declared:
             yield key, _declared(composite, parts, declared[key], one, f"{where}.{key}", before)
-        elif (wire := _found(composite, parts, key, one, before, f"{where}.{key}")) is not None:
+        elif (wire := _found(composite, parts, name, key, before)) is not None:
             yield key, wire
 
 
@@ -79,25 +79,31 @@ def _declared(
     return Wire(step="/".join((step_of(composite, first), *part.split(".")[1:])), name=output)
 
 
-def _found(
-    composite: Blueprint, parts: Mapping[str, Blueprint], key: str, taker: Input, before: list[str], where: str
-) -> Wire | None:
-    """What feeds an input that the composite does not speak of; None for an optional one that nothing feeds."""
-    if key in composite.inputs:
+def _found(composite: Blueprint, parts: Mapping[str, Blueprint], name: str, key: str, before: list[str]) -> Wire | None:
+    """What feeds an input that the composite does not speak of; None for an optional one that nothing feeds.
+
+    The main input of a part comes from the part before it, by kind; the composite's input of the same name feeds any
+    other, and the main one if nothing that the part before writes fits.
+    """
+    child, where = parts[name], f"{composite.name}: {name}: inputs.{key}"
+    taker, is_main = child.inputs[key], child.main_input[0] == key
+    written = parts[before[-1]].outputs if before else {}
+    fitting = [output for output, one in written.items() if _fits((f".{one.kind}",), taker)]
+    if is_main and len(fitting) == 1:
+        return Wire(step=step_of(composite, before[-1]), name=fitting[0])
+    if key in composite.inputs and not (is_main and fitting):
         _check_kind(composite.inputs[key].kinds, taker, where, key)
         return Wire(step="", name=key)
     if not taker.required:
         return None
     if not before:
-        name, main = composite.main_input
-        _check_kind(main.kinds, taker, where, name)
-        return Wire(step="", name=name)
-    last = before[-1]
-    fitting = [name for name, one in parts[last].outputs.items() if _fits((f".{one.kind}",), taker)]
+        source, main = composite.main_input
+        _check_kind(main.kinds, taker, where, source)
+        return Wire(step="", name=source)
     if len(fitting) == 1:
-        return Wire(step=step_of(composite, last), name=fitting[0])
-    choices = ", ".join(f"{last}.{name}" for name in fitting)
-    what = f"{choices} fit alike; naming one of them" if fitting else f"nothing that {last} writes fits; a source"
+        return Wire(step=step_of(composite, before[-1]), name=fitting[0])
+    choices = ", ".join(f"{before[-1]}.{output}" for output in fitting)
+    what = f"{choices} fit alike; naming one of them" if fitting else f"nothing that {before[-1]} writes fits; a source"
     raise Refused(f"{where}: it is not said where it comes from, and {what} is right.")
 
 

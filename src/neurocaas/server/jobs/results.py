@@ -125,9 +125,10 @@ def _remove_earlier(out: Path) -> None:
     for folder in folders:
         shutil.rmtree(out / folder, ignore_errors=True)
         for above in (out / folder).parents:
-            if above == out or any(above.iterdir() if above.is_dir() else ()):
+            if above == out or (above.is_dir() and any(above.iterdir())):
                 break
-            above.rmdir()
+            with contextlib.suppress(FileNotFoundError):
+                above.rmdir()
     for file in files:
         (out / file).unlink(missing_ok=True)
     (out / "certificate.txt").unlink(missing_ok=True)
