@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,12 @@ def analysis_python(request: pytest.FixtureRequest) -> Path:
     """
     analysis = next(folder for folder in request.path.parents if (folder / "requirements.lock").is_file())
     return _virtual_environment(analysis)
+
+
+@pytest.fixture(scope="session")
+def python_of() -> Callable[[str], Path]:
+    """The same for an analysis by name, for tests of what consists of several."""
+    return lambda name: _virtual_environment(ROOT / "analyses" / name)
 
 
 def _virtual_environment(analysis: Path) -> Path:

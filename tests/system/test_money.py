@@ -65,7 +65,7 @@ def test_two_submissions_at_the_same_instant_can_not_both_take_the_last_dollar(p
     priced("budget", "set", "1")
     [data] = priced.data(1)
     command = [NEUROCAAS, "--site", priced.root, "submit", "slow", data, "--fresh", "--json"]
-    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(2)]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert sorted(one.wait(60) for one in both) == [0, 2]
     [job] = priced("jobs", "--json").json
     priced("cancel", job["job"])
