@@ -65,7 +65,7 @@ demo: packages-to-run .venv/.running compiled ## run an analysis of three record
 	@[ -d $(DEMO)/data ] || { rm -rf $(DEMO)/data.new; \
 	    $(BIN)/neurocaas --site $(SITE) sample pca $(DEMO)/data.new; mv $(DEMO)/data.new $(DEMO)/data; }
 	@rm -rf $(DEMO)/results
-	@$(BIN)/neurocaas --site $(SITE) run pca $(DEMO)/data/* --out $(DEMO)/results
+	@$(BIN)/neurocaas --site $(SITE) run pca $(DEMO)/data/* --fresh --out $(DEMO)/results
 	@$(BIN)/neurocaas --site $(SITE) verify $(DEMO)/results/certificate.json $(DEMO)/results
 	@printf '\nResults:  %s\n' "$(CURDIR)/$(DEMO)/results"
 	@find "$(CURDIR)/$(DEMO)/results" -name '*.png' -printf 'Figure:   %p\n' | sort

@@ -50,7 +50,7 @@ class Site:
             dataset.write_bytes(b"wake")
             out = self.folder.parent / "wake"
             shutil.rmtree(out, ignore_errors=True)
-            self.run(self.command("run", "overhead", str(dataset), "--out", str(out), "--json"))
+            self.run(self.command("run", "overhead", str(dataset), "--out", str(out), "--fresh", "--json"))
 
     def manager_runs(self) -> bool:
         answer = subprocess.run(
@@ -79,7 +79,7 @@ class Platform:
             self.site.stop_manager()
 
     def command(self, datasets: Sequence[Path], work: Path) -> list[str]:
-        return self.site.command("run", "overhead", *map(str, datasets), "--out", str(work / "out"), "--json")
+        return self.site.command("run", "overhead", *map(str, datasets), "--out", str(work / "out"), "--fresh", "--json")
 
     def digests(self, work: Path) -> list[str]:
         return [path.read_text().strip() for path in (work / "out").rglob("digest.txt")]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from support.s3 import BUCKET
 from support.sites import TestSite
 
 UPPER = 'tr a-z A-Z < "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/upper.txt"'
@@ -146,6 +147,15 @@ def test_a_consensus_is_made_of_those_members_that_succeed(local_site: TestSite)
     assert all(float(stack["cost_dollars"]) > 0 for stack in job["stacks"])
     shown = local_site("show", job["job"]).out
     assert "d000.txt members member-2" in shown
+    assert "certificate valid" in local_site("verify", out / "certificate.json", out).out
+
+
+def test_what_stacks_pass_on_goes_through_a_remote_store_too(local_site: TestSite, s3_endpoint: str) -> None:
+    local_site.variables["NEUROCAAS_STORE_URL"] = f"s3://{BUCKET}/{local_site.folder.name}"
+    _ensemble(local_site, modulus=4)
+    out = local_site.folder / "out"
+    local_site("run", "ensemble", *local_site.data(1), "--set", "members=3", "--set", "succeed=2", "--out", out)
+    assert (out / "d000" / "consensus" / "consensus.txt").read_text() == "0 2 "
     assert "certificate valid" in local_site("verify", out / "certificate.json", out).out
 
 

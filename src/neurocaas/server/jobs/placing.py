@@ -24,6 +24,9 @@ class Placing:
 
     def choice(self, need: Need, instance_type: str = "", *, save: bool = False) -> Choice:
         """The choice among all types, or the named one. Raises Refused if none fits, now or ever."""
+        if all(one.name == self._provider.name for one in self._types):
+            # One machine is all there is: what a blueprint names for a cloud runs here if it has what is needed.
+            instance_type = ""
         key = (need.vcpus, need.memory_mib, need.storage_mib, need.gpus, instance_type, save)
         if key not in self._choices:
             self._choices[key] = choose(self._types, need, instance_type=instance_type, save=save)
