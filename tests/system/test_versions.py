@@ -118,3 +118,23 @@ def test_a_faulty_blueprint_is_found_by_site_check(local_site: TestSite) -> None
     local_site.analysis("bad", "true", commit=False, hardware={"vcpu": 2})
     answer = local_site("site", "check", expect=2)
     assert 'bad/blueprint.json: hardware.vcpu: this key is not known. Did you mean "vcpus"?' in answer.err
+
+
+def test_a_composite_brings_its_parts_and_its_results_can_be_had_again_elsewhere(
+    local_site: TestSite, another_site: Callable[[], TestSite]
+) -> None:
+    local_site.analysis("say", VERSION.format("first"), outputs=OUTPUTS)
+    local_site.analysis("again", 'cat "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/again.txt"')
+    steps = [{"name": "say", "analysis": "say"}, {"name": "again", "analysis": "again"}]
+    local_site.composite("both", kind="chain", steps=steps)
+    data, out, file = local_site.data(2), local_site.folder / "out", local_site.folder / "both.neurocaas"
+    local_site("run", "both", *data, "--out", out)
+    local_site("analysis", "export", "both", "--to", file)
+    other = another_site()
+    asked = other("reproduce", out / "certificate.json", expect=3).err
+    assert "neurocaas analysis import FILE" in asked
+    other("keys", "trust", file)
+    other("analysis", "import", file)
+    found = other("reproduce", out / "certificate.json", "--data", data[0].parent, "--json").json
+    assert found["verdict"] == "equal"
+    assert {one["path"] for one in found["files"]} >= {"d000/say/version.txt", "d001/again/again.txt"}

@@ -10,57 +10,59 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neurocaas.blueprint import read_version
+from neurocaas.blueprint import Version, read_version
 from neurocaas.blueprint.version import pack, unpack
 from neurocaas.certificate import Outcome, seal_document, verify
 from neurocaas.errors import Altered, NotFound, Refused, UnknownKey
 from neurocaas.server.analyses import Resolved
 from neurocaas.server.site import Site
 
-FORMAT = "neurocaas-analysis/1"
-CONTENTS, VERSION, INTERPRETER = "contents.json", "version.tar", "interpreter.tar.gz"
-MAX_BYTES = {CONTENTS: 1024**2, VERSION: 512 * 1024**2, INTERPRETER: 1024**3}
+FORMAT = "neurocaas-analysis/2"
+CONTENTS = "contents.json"
+MAX_CONTENTS_BYTES, MAX_VERSION_BYTES, MAX_INTERPRETER_BYTES = 1024**2, 512 * 1024**2, 1024**3
 Progress = Callable[[str], None]
 
 
 def export_version(site: Site, resolved: Resolved, to: Path, progress: Progress) -> dict[str, Any]:
-    """Write the version to `to`, which appears when it is complete. Returns what the file says of itself.
+    """Write the version to `to`, with those that it consists of; the file appears when it is complete.
 
-    The environment is built if it is not there yet: the file names its digest, and carries its interpreter.
+    Environments are built if they are not there yet: the file names their digests, and carries their interpreters.
+    Returns what the file says of itself.
     """
-    version = resolved.version
-    folder = site.analyses.folder(version.name, version.digest)
-    environment = site.environments.build(site.analyses.environment(version), progress=progress)
+    versions = {one.version.digest: one.version for one in (resolved.family, *resolved.family.descendants())}
+    described = [_described(site, version, progress) for version in versions.values()]
     contents = seal_document(
         {
             "format": FORMAT,
             "site": {"name": site.settings.site.name},
             "analysis": {
-                "name": version.name,
-                "version": version.digest,
-                "execution_digest": version.execution_digest,
+                "name": resolved.version.name,
+                "version": resolved.version.digest,
+                "execution_digest": resolved.version.execution_digest,
                 "git_commit": resolved.git_commit,
             },
-            "environment": {"digest": environment.digest, "platform": environment.platform},
-            "interpreter": {"digest": environment.interpreter, "python": version.blueprint.own_environment.python},
+            "versions": described,
         },
         site.signing_key,
     )
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=to.parent) as temporary:
-        interpreter = Path(temporary) / INTERPRETER
-        site.environments.interpreters.pack(environment.interpreter, interpreter)
         partial = Path(temporary) / to.name
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
             _add(archive, CONTENTS, json.dumps(contents, indent=2).encode())
-            _add(archive, VERSION, pack(folder, version))
-            _add(archive, INTERPRETER, interpreter.read_bytes())
+            for version in versions.values():
+                folder = site.analyses.folder(version.name, version.digest)
+                _add(archive, _version_member(version.digest), pack(folder, version))
+            for digest in {one["interpreter"]["digest"]: 0 for one in described if one["interpreter"]}:
+                packed = Path(temporary) / digest
+                site.environments.interpreters.pack(digest, packed)
+                _add(archive, _interpreter_member(digest), packed.read_bytes())
         partial.rename(to)
     return contents
 
 
 def import_version(site: Site, file: Path, progress: Progress) -> dict[str, Any]:
-    """Take the version into this site's archive. Returns what the file says of itself.
+    """Take the version, and those that it consists of, into this site's archive. Returns what the file says of itself.
 
     Raises UnknownKey if the site does not trust who signed it, Altered if its contents are not what was signed,
     Refused if it is no such file.
@@ -75,26 +77,52 @@ def import_version(site: Site, file: Path, progress: Progress) -> dict[str, Any]
         )
     if verdict.outcome is not Outcome.VALID:
         raise Altered(f"{file} was altered after it was signed: {' '.join(verdict.alterations)}")
+    # Parts first: whoever finds the composite finds them too.
+    for described in reversed(contents["versions"]):
+        _import_one(site, file, described, progress)
+    return contents
+
+
+def _described(site: Site, version: Version, progress: Progress) -> dict[str, Any]:
+    """One version with its environment, which an analysis that consists of others does not have."""
+    described = {"name": version.name, "version": version.digest, "environment": None, "interpreter": None}
+    if version.blueprint.environment is None:
+        return described
+    environment = site.environments.build(site.analyses.environment(version), progress=progress)
+    return described | {
+        "environment": {"digest": environment.digest, "platform": environment.platform},
+        "interpreter": {"digest": environment.interpreter, "python": version.blueprint.environment.python},
+    }
+
+
+def _import_one(site: Site, file: Path, described: dict[str, Any], progress: Progress) -> None:
+    interpreter = (described["interpreter"] or {}).get("digest", "")
     with tempfile.TemporaryDirectory(prefix="neurocaas-import-") as temporary:
         folder = Path(temporary) / "version"
-        unpack(_member(file, VERSION), folder)
+        unpack(_member(file, _version_member(described["version"]), MAX_VERSION_BYTES), folder)
         version = read_version(folder)
-        if (version.name, version.digest) != (contents["analysis"]["name"], contents["analysis"]["version"]):
+        if (version.name, version.digest) != (described["name"], described["version"]):
             raise Altered(f"{file} was altered after it was signed: the analysis' files have another digest.")
-        digest = contents["interpreter"]["digest"]
-        if digest and site.environments.interpreters.get(digest) is None:
-            packed = Path(temporary) / INTERPRETER
-            packed.write_bytes(_member(file, INTERPRETER))
-            site.environments.interpreters.unpack(packed, digest=digest, progress=progress)
-        site.analyses.archive(version, folder, interpreter=digest)
-    return contents
+        if interpreter and site.environments.interpreters.get(interpreter) is None:
+            packed = Path(temporary) / "interpreter"
+            packed.write_bytes(_member(file, _interpreter_member(interpreter), MAX_INTERPRETER_BYTES))
+            site.environments.interpreters.unpack(packed, digest=interpreter, progress=progress)
+        site.analyses.archive(version, folder, interpreter=interpreter)
+
+
+def _version_member(digest: str) -> str:
+    return f"versions/{digest}.tar"
+
+
+def _interpreter_member(digest: str) -> str:
+    return f"interpreters/{digest}.tar.gz"
 
 
 def read_contents(file: Path) -> dict[str, Any]:
     """What an exported file says of itself, unchecked."""
     try:
-        contents = json.loads(_member(file, CONTENTS))
-        well = contents["format"] == FORMAT and {"analysis", "site", "interpreter", "seal"} <= contents.keys()
+        contents = json.loads(_member(file, CONTENTS, MAX_CONTENTS_BYTES))
+        well = contents["format"] == FORMAT and {"analysis", "site", "versions", "seal"} <= contents.keys()
     except (ValueError, KeyError, TypeError) as cause:
         raise Refused(f"{file} is not an exported analysis.") from cause
     if not well:
@@ -102,12 +130,12 @@ def read_contents(file: Path) -> dict[str, Any]:
     return dict(contents)
 
 
-def _member(file: Path, name: str) -> bytes:
+def _member(file: Path, name: str, max_bytes: int) -> bytes:
     try:
         with tarfile.open(file, "r:") as archive:
             entry = archive.getmember(name)
             source = archive.extractfile(entry)
-            if source is None or entry.size > MAX_BYTES[name]:
+            if source is None or entry.size > max_bytes:
                 raise Refused(f"{file} is not an exported analysis: its {name} is too large, or not a file.")
             data = source.read()
             if len(data) != entry.size:
