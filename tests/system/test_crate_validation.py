@@ -14,7 +14,9 @@ import pytest
 
 from neurocaas.certificate.crate import write_crate
 from support import crate_contexts
+from support.composites import declare_chain, declare_ensemble
 from support.crates import Exported, job_without_stacks, one_step_job, two_step_job
+from support.sites import TestSite
 
 PYTHON = Path(__file__).parents[2] / ".tools" / "crate" / "bin" / "python"
 EVERY = ("ro-crate-1.1", "workflow-ro-crate-1.0", "process-run-crate-0.5", "workflow-run-crate-0.5")
@@ -130,3 +132,15 @@ def test_the_validator_has_no_network(tmp_path: Path, cache: Path) -> None:
     status, met, _ = validate(tmp_path / "empty", crate, EVERY[0])
     assert status != 0
     assert not met
+
+
+def test_a_real_swept_chain_and_a_real_ensemble_meet_every_profile(local_site: TestSite, cache: Path) -> None:
+    declare_chain(local_site)
+    declare_ensemble(local_site, modulus=4)
+    data = local_site.data(2)
+    for asked in (("both", *data, "--sweep", "count.size=1,2"), ("ensemble", data[0])):
+        job = local_site("run", *asked, "--out", local_site.folder / asked[0], "--json").json["job"]
+        crate = local_site.folder / f"{asked[0]}-crate"
+        local_site("export", job, "--crate", "--to", crate)
+        status, met, said = validate(cache, crate, *EVERY, PROVENANCE)
+        assert (status, met) == (0, [*EVERY, PROVENANCE]), said

@@ -5,45 +5,17 @@ from __future__ import annotations
 import csv
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.composites import COUNT, COUNTED, UPPER, declare_chain, declare_ensemble
 from support.s3 import BUCKET
 from support.sites import TestSite
-
-UPPER = 'tr a-z A-Z < "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/upper.txt"'
-COUNT = """
-size=$(sed 's/[^0-9]//g' "$NEUROCAAS_CONFIG")
-head -c $size "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/head.txt"
-echo "{\\"letters\\": $size}" > "$NEUROCAAS_RESULTS/summary.json"
-"""
-COUNTED: dict[str, Any] = {
-    "outputs": {
-        "head": {"kind": "txt", "pattern": "head.txt"},
-        "summary": {"kind": "json", "pattern": "summary.json"},
-    },
-    "metrics": {"letters": {"output": "summary", "pointer": "/letters", "title": "Letters", "better": "higher"}},
-}
-# The member whose seed leaves 1 when divided by $MOD fails, and says so.
-MEMBER = """
-if [ $((NEUROCAAS_SEED % MOD)) = 1 ]; then
-    echo "failure Seed $NEUROCAAS_SEED did not converge." > "$NEUROCAAS_REPORT"
-    exit 1
-fi
-echo "$NEUROCAAS_SEED" > "$NEUROCAAS_RESULTS/estimate.txt"
-"""
-CONSENSUS = (
-    'cat "$NEUROCAAS_INPUT_MEMBERS"/*/estimate.txt | sort -n | tr "\\n" " " > "$NEUROCAAS_RESULTS/consensus.txt"'
-)
 
 
 @pytest.fixture
 def chain(local_site: TestSite) -> TestSite:
-    local_site.analysis("upper", UPPER, outputs={"upper": {"kind": "txt", "pattern": "upper.txt"}})
-    local_site.analysis("count", COUNT, **COUNTED)
-    steps = [{"name": "upper", "analysis": "upper"}, {"name": "count", "analysis": "count"}]
-    local_site.composite("both", kind="chain", steps=steps)
+    declare_chain(local_site)
     return local_site
 
 
@@ -113,29 +85,9 @@ def test_a_grid_of_twelve_points_over_two_recordings_is_one_job(local_site: Test
     assert len((out / "sweep.csv").read_text().splitlines()) == 25
 
 
-def _ensemble(site: TestSite, modulus: int) -> None:
-    site.analysis(
-        "member", MEMBER.replace("MOD", str(modulus)), outputs={"estimate": {"kind": "txt", "pattern": "estimate.txt"}}
-    )
-    site.analysis(
-        "agree",
-        CONSENSUS,
-        inputs={"members": {"title": "Members", "form": "folder"}},
-        outputs={"consensus": {"kind": "txt", "pattern": "consensus.txt"}},
-    )
-    site.composite(
-        "ensemble",
-        kind="ensemble",
-        members=9,
-        succeed=7,
-        member={"analysis": "member"},
-        consensus={"analysis": "agree", "inputs": {"members": "member.estimate"}},
-    )
-
-
 def test_a_consensus_is_made_of_those_members_that_succeed(local_site: TestSite) -> None:
     local_site.price("36")
-    _ensemble(local_site, modulus=4)
+    declare_ensemble(local_site, modulus=4)
     [data], out = local_site.data(1), local_site.folder / "out"
     job = local_site("run", "ensemble", data, "--out", out, "--json").json
     assert job["status"] == "succeeded"
@@ -152,7 +104,7 @@ def test_a_consensus_is_made_of_those_members_that_succeed(local_site: TestSite)
 
 def test_what_stacks_pass_on_goes_through_a_remote_store_too(local_site: TestSite, s3_endpoint: str) -> None:
     local_site.variables["NEUROCAAS_STORE_URL"] = f"s3://{BUCKET}/{local_site.folder.name}"
-    _ensemble(local_site, modulus=4)
+    declare_ensemble(local_site, modulus=4)
     out = local_site.folder / "out"
     local_site("run", "ensemble", *local_site.data(1), "--set", "members=3", "--set", "succeed=2", "--out", out)
     assert (out / "d000" / "consensus" / "consensus.txt").read_text() == "0 2 "
@@ -160,7 +112,7 @@ def test_what_stacks_pass_on_goes_through_a_remote_store_too(local_site: TestSit
 
 
 def test_no_consensus_is_invented_when_too_few_members_succeed(local_site: TestSite) -> None:
-    _ensemble(local_site, modulus=3)
+    declare_ensemble(local_site, modulus=3)
     [data], out = local_site.data(1), local_site.folder / "out"
     job = local_site("run", "ensemble", data, "--out", out, "--json", expect=1).json
     assert (job["status"], job["reason"]) == ("failed", "TOO_FEW_SUCCEEDED")

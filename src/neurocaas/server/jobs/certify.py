@@ -91,7 +91,7 @@ def _datasets(stacks: Sequence[Stack]) -> list[dict[str, Any]]:
     for stack in stacks:
         names[stack.dataset_index] = stack.dataset
         for one in stack.inputs:
-            if not one["from_stacks"]:
+            if not one.get("from_stacks", []):
                 name = one.get("submitted_as") or one["name"]
                 inputs.setdefault(stack.dataset_index, {})[name] = _data(one) | {"name": name}
     return [{"name": names[index], "inputs": list(inputs.get(index, {}).values())} for index in sorted(names)]
@@ -124,7 +124,7 @@ def _origin(stack: Stack) -> dict[str, Any]:
 
 
 def _input(one: dict[str, Any]) -> dict[str, Any]:
-    return _data(one) | {"from_stacks": one["from_stacks"]}
+    return _data(one) | {"from_stacks": one.get("from_stacks", [])}
 
 
 def _data(one: dict[str, Any]) -> dict[str, Any]:

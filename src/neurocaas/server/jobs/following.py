@@ -72,7 +72,10 @@ class Following:
             self._give_up(stack, list(upstream.values()), at)
             return
         try:
-            inputs = (*(DataRef(**one) for one in stack.inputs if not one["from_stacks"]), *_taken(needs, succeeded))
+            inputs = (
+                *(DataRef(**one) for one in stack.inputs if not one.get("from_stacks", [])),
+                *_taken(needs, succeeded),
+            )
         except Refused as fault:
             _end(stack, Status.FAILED, Reason.INPUT_MISSING, fault.message, at)
             return

@@ -74,7 +74,7 @@ def _planned(job: Job, rows: list[Stack], steps: dict[str, StepRow]) -> Iterator
     for one in Dependency.objects.filter(stack__job=job).select_related("upstream").order_by("pk"):
         awaited[one.stack_id][one.input].append(one)
     for row in rows:
-        inputs = tuple(DataRef(**one) for one in row.inputs if not one["from_stacks"])
+        inputs = tuple(DataRef(**one) for one in row.inputs if not one.get("from_stacks", []))
         yield PlannedStack(
             index=row.index,
             step=row.step.name,
