@@ -74,7 +74,7 @@ def test_a_job_that_never_ran_reads_well(facts: dict[str, Any], key: SigningKey)
         "Stacks        0 of 0 succeeded",
         "Cost          $0 of at most $12.50 (standard price)",
         "Parameters    none",
-        "Environment   python (not built) on linux-x86_64",
+        "Environment   python (not built here) on linux-x86_64",
     ):
         assert line in lines, line
 
