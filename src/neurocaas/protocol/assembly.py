@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,8 @@ def _check_reference(one: FromStacks, counts: Mapping[str, int], where: str) -> 
         raise Refused(f"{where}.step: found {one.step!r}, which is no earlier step.{known}")
     if max(one.stacks) >= (count := counts[one.step]):
         raise Refused(f"{where}.stacks: found {max(one.stacks)}; below {count} is right.")
+    if twice := [position for position, times in Counter(one.stacks).items() if times > 1]:
+        raise Refused(f"{where}.stacks: found {twice[0]} twice; each stack once is right.")
 
 
 class _Assembling:
