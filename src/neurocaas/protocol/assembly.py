@@ -121,6 +121,11 @@ class _Assembling:
         if unknown := [name for name in stack.inputs if name not in blueprint.inputs]:
             listed = nearest(unknown[0], blueprint.inputs)
             raise Refused(f"{where}.inputs: {blueprint.name} has no input {unknown[0]!r}.{listed}")
+        known = self._family.version.blueprint.inputs
+        for name, one in stack.inputs.items():
+            if isinstance(one, str) and one not in known:
+                analysis = self._family.version.name
+                raise Refused(f"{where}.inputs.{name}: {analysis} has no input {one!r}.{nearest(one, known)}")
         inputs = {
             name: given[one].model_copy(update={"name": name})
             for name, one in stack.inputs.items()
