@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from neurocaas.blueprint import Blueprint, Family, Need
@@ -99,6 +100,7 @@ class _Assembling:
         self._labelled = any(stack.label for stack in plan.stacks)
         self._where = where
         self._folders: set[str] = set()
+        self._above: set[str] = set()  # folders that hold those of stacks
 
     def step(self, step: Step) -> Iterator[PlannedStack]:
         where = f"{self._where}: {step.name}"
@@ -178,16 +180,25 @@ class _Assembling:
         """Where the stack's results lie below the job's: no two stacks in the same, none inside another's."""
         parts = [dataset, *map(_plain, filter(None, label.split("/")))]
         if self._several:
-            parts += step.split("/")
-        elif self._labelled and not label:
+            parts += map(_plain, filter(None, step.split("/")))
+        elif self._labelled and not label.strip("/"):
             parts.append("unlabelled")
-        folder = "/".join(parts)
-        unique, number = folder, 1
-        while unique.casefold() in self._folders:
-            number += 1
-            unique = f"{folder}-{number}"
-        self._folders.add(unique.casefold())
-        return unique
+        folder = ""
+        for part in parts[:-1]:
+            folder = _numbered(f"{folder}{part}", self._folders) + "/"
+        folder = _numbered(f"{folder}{parts[-1]}", self._folders, self._above)
+        self._folders.add(folder.casefold())
+        self._above |= {str(one).casefold() for one in PurePosixPath(folder).parents}
+        return folder
+
+
+def _numbered(folder: str, *taken: Set[str]) -> str:
+    """The folder, with a number behind it if its name is taken."""
+    unique, number = folder, 1
+    while any(unique.casefold() in ones for ones in taken):
+        number += 1
+        unique = f"{folder}-{number}"
+    return unique
 
 
 def _plain(label: str) -> str:
