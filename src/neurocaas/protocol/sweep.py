@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,7 @@ def sweep(family: Family, submission: Submission, planner: Planner) -> Plan:
 
 
 class _Merging:
-    """Plans of the same shape, laid on one another: equal stacks become one."""
+    """Plans of the same shape, laid on one another: equal stacks of different points become one."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -54,12 +55,15 @@ class _Merging:
 
     def add(self, plan: Plan, point: Mapping[str, Any]) -> None:
         moved: dict[tuple[str, int], int] = {}
+        times: Counter[str] = Counter()
         for step in plan.steps:
             self._steps.setdefault(step.name, step)
             stacks = self._stacks.setdefault(step.name, [])
             for position, given in enumerate(step.stacks):
                 stack = self._redirected(given, moved)
                 key = f"{step.name}\0{stack.model_dump_json()}"
+                times[key] += 1  # equal stacks of one plan stay apart
+                key = f"{key}\0{times[key]}"
                 if key not in self._known:
                     self._known[key] = len(stacks)
                     stacks.append(stack)
