@@ -68,7 +68,7 @@ class _Merging:
                     self._known[key] = len(stacks)
                     stacks.append(stack)
                 moved[step.name, position] = self._known[key]
-                values = {name: point[name] for name in self._names}
+                values = {name: point[name] for name in self._names if name in point}
                 self._points.setdefault((step.name, self._known[key]), []).append(values)
 
     def plan(self) -> Plan:
@@ -98,7 +98,11 @@ class _Merging:
     def _at(self, step: str, position: int, label: str) -> dict[str, Any]:
         """The swept parameters that are the same at all points which share the stack, and a label that begins so."""
         points = self._points[step, position]
-        same = {name: one for name, one in points[0].items() if all(point[name] == one for point in points)}
+        same = {
+            name: one
+            for name, one in points[0].items()
+            if all(name in point and point[name] == one for point in points)
+        }
         named = ",".join(f"{name}={short(one)}" for name, one in same.items() if name in self._varying)
         return {"point": same, "label": "/".join(filter(None, (named, label)))}
 
@@ -106,7 +110,7 @@ class _Merging:
     def _varying(self) -> list[str]:
         """The swept parameters that have more than one value; asked for when all points are there."""
         points = [point for some in self._points.values() for point in some]
-        return [name for name in self._names if any(point[name] != points[0][name] for point in points)]
+        return [name for name in self._names if any(point.get(name) != points[0].get(name) for point in points)]
 
 
 def short(value: Any) -> str:
