@@ -103,7 +103,7 @@ class _Merging:
             for name, one in points[0].items()
             if all(name in point and point[name] == one for point in points)
         }
-        named = ",".join(f"{name}={short(one)}" for name, one in same.items() if name in self._varying)
+        named = ",".join(f"{name}={_labelled(one)}" for name, one in same.items() if name in self._varying)
         return {"point": same, "label": "/".join(filter(None, (named, label)))}
 
     @cached_property
@@ -111,6 +111,11 @@ class _Merging:
         """The swept parameters that have more than one value; asked for when all points are there."""
         points = [point for some in self._points.values() for point in some]
         return [name for name in self._names if any(point.get(name) != points[0].get(name) for point in points)]
+
+
+def _labelled(value: Any) -> str:
+    """A parameter's value as a part of a label: a slash would divide it, and a database keeps no zero byte."""
+    return "".join(one if one.isprintable() and one != "/" else "_" for one in short(value))
 
 
 def short(value: Any) -> str:
