@@ -64,7 +64,7 @@ def _declared(
         if source not in composite.inputs:
             listed = f"{nearest(source, composite.inputs)} One of {', '.join(composite.inputs)} is right."
             raise Refused(f"{where}: found {source!r}, which is no input of {composite.name}.{listed}")
-        _check_kind(composite.inputs[source].kinds, taker, where, source)
+        check_kind(composite.inputs[source].kinds, taker, where, source)
         return Wire(step="", name=source)
     first, *_ = part.split(".")
     if first not in before:
@@ -75,7 +75,7 @@ def _declared(
         if output not in blueprint.outputs:
             listed = f"{nearest(output, blueprint.outputs)} One of {', '.join(blueprint.outputs)} is right."
             raise Refused(f"{where}: found {source!r}; {blueprint.name} has no such output.{listed}")
-        _check_kind((f".{blueprint.outputs[output].kind}",), taker, where, source)
+        check_kind((f".{blueprint.outputs[output].kind}",), taker, where, source)
     return Wire(step="/".join((step_of(composite, first), *part.split(".")[1:])), name=output)
 
 
@@ -84,13 +84,13 @@ def _found(
 ) -> Wire | None:
     """What feeds an input that the composite does not speak of; None for an optional one that nothing feeds."""
     if key in composite.inputs:
-        _check_kind(composite.inputs[key].kinds, taker, where, key)
+        check_kind(composite.inputs[key].kinds, taker, where, key)
         return Wire(step="", name=key)
     if not taker.required:
         return None
     if not before:
         name, main = composite.main_input
-        _check_kind(main.kinds, taker, where, name)
+        check_kind(main.kinds, taker, where, name)
         return Wire(step="", name=name)
     last = before[-1]
     fitting = [name for name, one in parts[last].outputs.items() if _fits((f".{one.kind}",), taker)]
@@ -101,7 +101,8 @@ def _found(
     raise Refused(f"{where}: it is not said where it comes from, and {what} is right.")
 
 
-def _check_kind(kinds: tuple[str, ...], taker: Input, where: str, source: str) -> None:
+def check_kind(kinds: tuple[str, ...], taker: Input, where: str, source: str) -> None:
+    """Raises Refused if no file of these kinds is one that the taker may take."""
     if not _fits(kinds, taker):
         given, taken = ", ".join(kinds) or "no kind", ", ".join(taker.kinds)
         raise Refused(f"{where}: {source} gives {given}; a source of kind {taken} is right.")
