@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from neurocaas.blueprint.model import Ensemble, Part
+from neurocaas.blueprint.model import Ensemble, Input, Part
 from neurocaas.blueprint.parameters import Config, complete
 from neurocaas.blueprint.version import Version
-from neurocaas.blueprint.wiring import Wires, wire
+from neurocaas.blueprint.wiring import Wire, Wires, check_kind, step_of, wire
 from neurocaas.documents import nearest
 from neurocaas.errors import Refused
 
@@ -73,7 +73,14 @@ class Family:
     @cached_property
     def wires(self) -> dict[str, Wires]:
         """For each part, where each of its inputs comes from. Raises Refused if one comes from nowhere."""
-        return wire(self.version.blueprint, {name: child.version.blueprint for name, child in self.children.items()})
+        blueprint = self.version.blueprint
+        wires = wire(blueprint, {name: child.version.blueprint for name, child in self.children.items()})
+        for name, part in blueprint.parts.items():
+            for key, source in part.inputs.items():
+                if "." in source:
+                    taker = self.children[name].version.blueprint.inputs[key]
+                    wires[name][key] = self._deep_wire(source, taker, f"{blueprint.name}: {name}: inputs.{key}")
+        return wires
 
     def find(self, path: str) -> Family:
         """The member of the family at a path such as `smooth` or `first/smooth`; "" is this one. Raises KeyError."""
@@ -95,6 +102,27 @@ class Family:
         for child in self.children.values():
             yield child
             yield from child.descendants()
+
+    def _deep_wire(self, source: str, taker: Input, where: str) -> Wire:
+        """The wire from an output of a part, or of a part of one, by a source such as `first.smooth.states`."""
+        *path, output = source.split(".")
+        family, steps = self, []
+        for name in path:
+            if name not in family.children:
+                known = family.children or family.version.blueprint.outputs
+                listed = f"{nearest(name, known)} One of {', '.join(known)} is right."
+                raise Refused(f"{where}: found {source!r}; {family.version.name} has no {name!r}.{listed}")
+            steps.append(step_of(family.version.blueprint, name))
+            family = family.children[name]
+        blueprint = family.version.blueprint
+        if blueprint.parts:
+            listed = ", ".join(f"{'.'.join(path)}.{name}" for name in blueprint.parts)
+            raise Refused(f"{where}: found {source!r}; an output of one of {listed} is right.")
+        if output not in blueprint.outputs:
+            listed = f"{nearest(output, blueprint.outputs)} One of {', '.join(blueprint.outputs)} is right."
+            raise Refused(f"{where}: found {source!r}; {blueprint.name} has no such output.{listed}")
+        check_kind((f".{blueprint.outputs[output].kind}",), taker, where, source)
+        return Wire(step="/".join(steps), name=output)
 
     def _open(self, name: str, part: Part) -> dict[str, Any]:
         """The parameters of a part that are left to the user, with the composite's own defaults."""

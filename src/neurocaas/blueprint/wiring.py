@@ -64,7 +64,7 @@ def _declared(
         if source not in composite.inputs:
             listed = f"{nearest(source, composite.inputs)} One of {', '.join(composite.inputs)} is right."
             raise Refused(f"{where}: found {source!r}, which is no input of {composite.name}.{listed}")
-        _check_kind(composite.inputs[source].kinds, taker, where, source)
+        check_kind(composite.inputs[source].kinds, taker, where, source)
         return Wire(step="", name=source)
     first, *_ = part.split(".")
     if first not in before:
@@ -75,7 +75,7 @@ def _declared(
         if output not in blueprint.outputs:
             listed = f"{nearest(output, blueprint.outputs)} One of {', '.join(blueprint.outputs)} is right."
             raise Refused(f"{where}: found {source!r}; {blueprint.name} has no such output.{listed}")
-        _check_kind((f".{blueprint.outputs[output].kind}",), taker, where, source)
+        check_kind((f".{blueprint.outputs[output].kind}",), taker, where, source)
     return Wire(step="/".join((step_of(composite, first), *part.split(".")[1:])), name=output)
 
 
@@ -92,13 +92,13 @@ def _found(composite: Blueprint, parts: Mapping[str, Blueprint], name: str, key:
     if is_main and len(fitting) == 1:
         return Wire(step=step_of(composite, before[-1]), name=fitting[0])
     if key in composite.inputs and not (is_main and fitting):
-        _check_kind(composite.inputs[key].kinds, taker, where, key)
+        check_kind(composite.inputs[key].kinds, taker, where, key)
         return Wire(step="", name=key)
     if not taker.required:
         return None
     if not before:
         source, main = composite.main_input
-        _check_kind(main.kinds, taker, where, source)
+        check_kind(main.kinds, taker, where, source)
         return Wire(step="", name=source)
     if len(fitting) == 1:
         return Wire(step=step_of(composite, before[-1]), name=fitting[0])
@@ -107,7 +107,8 @@ def _found(composite: Blueprint, parts: Mapping[str, Blueprint], name: str, key:
     raise Refused(f"{where}: it is not said where it comes from, and {what} is right.")
 
 
-def _check_kind(kinds: tuple[str, ...], taker: Input, where: str, source: str) -> None:
+def check_kind(kinds: tuple[str, ...], taker: Input, where: str, source: str) -> None:
+    """Raises Refused if no file of these kinds is one that the taker may take."""
     if not _fits(kinds, taker):
         given, taken = ", ".join(kinds) or "no kind", ", ".join(taker.kinds)
         raise Refused(f"{where}: {source} gives {given}; a source of kind {taken} is right.")

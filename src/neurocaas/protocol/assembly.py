@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from neurocaas.blueprint import Blueprint, Family, Need
@@ -55,13 +57,37 @@ def assemble(family: Family, submission: Submission, plan: Plan) -> list[Planned
     count = sum(len(step.stacks) for step in plan.steps)
     if not 0 < count <= MAX_STACKS:
         raise Refused(f"{where}: found {count:,} stacks; 1 to {MAX_STACKS:,} are right.")
+    check_references(plan, where)
     names = {step.name for step in plan.steps}
-    if len(names) != len(plan.steps):
-        raise Refused(f"{where}: two steps have one name; names of their own are right.")
     for label in {part for stack in plan.stacks for part in stack.label.split("/")} & names:
         raise Refused(f"{where}: label: found {label!r}, which is a step's name; another label is right.")
     assembling = _Assembling(family, submission, plan, where)
     return [stack for step in plan.steps for stack in assembling.step(step)]
+
+
+def check_references(plan: Plan, where: str) -> None:
+    """Raises Refused unless each step has a name of its own, and takes what stacks of earlier steps write, each once.
+
+    Plans must pass this before they are laid on one another: positions mean something else afterwards.
+    """
+    counts: dict[str, int] = {}
+    for step in plan.steps:
+        if step.name in counts:
+            raise Refused(f"{where}: two steps have one name; names of their own are right.")
+        for position, stack in enumerate(step.stacks):
+            for name, one in stack.sources.items():
+                _check_reference(one, counts, f"{where}: {step.name}: stacks[{position}].inputs.{name}")
+        counts[step.name] = len(step.stacks)
+
+
+def _check_reference(one: FromStacks, counts: Mapping[str, int], where: str) -> None:
+    if one.step not in counts:
+        known = f" One of {', '.join(sorted(counts))} is right." if counts else ""
+        raise Refused(f"{where}.step: found {one.step!r}, which is no earlier step.{known}")
+    if max(one.stacks) >= (count := counts[one.step]):
+        raise Refused(f"{where}.stacks: found {max(one.stacks)}; below {count} is right.")
+    if twice := [position for position, times in Counter(one.stacks).items() if times > 1]:
+        raise Refused(f"{where}.stacks: found {twice[0]} twice; each stack once is right.")
 
 
 class _Assembling:
@@ -73,8 +99,8 @@ class _Assembling:
         self._several = len(plan.steps) > 1
         self._labelled = any(stack.label for stack in plan.stacks)
         self._where = where
-        self._done: set[str] = set()
         self._folders: set[str] = set()
+        self._above: set[str] = set()  # folders that hold those of stacks
 
     def step(self, step: Step) -> Iterator[PlannedStack]:
         where = f"{self._where}: {step.name}"
@@ -88,7 +114,6 @@ class _Assembling:
             raise Refused(f"{where}: analysis: {blueprint.name} consists of others; one that runs is right.")
         for position, stack in enumerate(step.stacks):
             yield self._stack(step, family, stack, position, f"{where}: stacks[{position}]")
-        self._done.add(step.name)
 
     def _stack(self, step: Step, family: Family, stack: StackPlan, position: int, where: str) -> PlannedStack:
         if stack.dataset >= (count := len(self._submission.datasets)):
@@ -98,6 +123,11 @@ class _Assembling:
         if unknown := [name for name in stack.inputs if name not in blueprint.inputs]:
             listed = nearest(unknown[0], blueprint.inputs)
             raise Refused(f"{where}.inputs: {blueprint.name} has no input {unknown[0]!r}.{listed}")
+        known = self._family.version.blueprint.inputs
+        for name, one in stack.inputs.items():
+            if isinstance(one, str) and one not in known:
+                analysis = self._family.version.name
+                raise Refused(f"{where}.inputs.{name}: {analysis} has no input {one!r}.{nearest(one, known)}")
         inputs = {
             name: given[one].model_copy(update={"name": name, "submitted_as": one})
             for name, one in stack.inputs.items()
@@ -131,13 +161,7 @@ class _Assembling:
         )
 
     def _awaited(self, name: str, one: FromStacks, blueprint: Blueprint, where: str) -> Awaited:
-        if one.step not in self._done:
-            known = f" One of {', '.join(sorted(self._done))} is right." if self._done else ""
-            raise Refused(f"{where}.step: found {one.step!r}, which is no earlier step.{known}")
-        step = self._steps[one.step]
-        if max(one.stacks) >= len(step.stacks):
-            raise Refused(f"{where}.stacks: found {max(one.stacks)}; below {len(step.stacks)} is right.")
-        outputs = self._family.find(step.analysis).version.blueprint.outputs
+        outputs = self._family.find(self._steps[one.step].analysis).version.blueprint.outputs
         if one.output not in outputs:
             raise Refused(f"{where}.output: {one.step} writes no {one.output!r}.{nearest(one.output, outputs)}")
         form = blueprint.inputs[name].form
@@ -156,16 +180,25 @@ class _Assembling:
         """Where the stack's results lie below the job's: no two stacks in the same, none inside another's."""
         parts = [dataset, *map(_plain, filter(None, label.split("/")))]
         if self._several:
-            parts += step.split("/")
-        elif self._labelled and not label:
+            parts += map(_plain, filter(None, step.split("/")))
+        elif self._labelled and not label.strip("/"):
             parts.append("unlabelled")
-        folder = "/".join(parts)
-        unique, number = folder, 1
-        while unique.casefold() in self._folders:
-            number += 1
-            unique = f"{folder}-{number}"
-        self._folders.add(unique.casefold())
-        return unique
+        folder = ""
+        for part in parts[:-1]:
+            folder = _numbered(f"{folder}{part}", self._folders) + "/"
+        folder = _numbered(f"{folder}{parts[-1]}", self._folders, self._above)
+        self._folders.add(folder.casefold())
+        self._above |= {str(one).casefold() for one in PurePosixPath(folder).parents}
+        return folder
+
+
+def _numbered(folder: str, *taken: Set[str]) -> str:
+    """The folder, with a number behind it if its name is taken."""
+    unique, number = folder, 1
+    while any(unique.casefold() in ones for ones in taken):
+        number += 1
+        unique = f"{folder}-{number}"
+    return unique
 
 
 def _plain(label: str) -> str:

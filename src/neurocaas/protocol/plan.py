@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from neurocaas.documents import Document
 
 MAX_SEED = 2**32 - 1
+
+
+def _line(text: str) -> str:
+    if any(ord(one) < 32 for one in text):
+        raise ValueError("text in one line, without control characters,")
+    return text
+
+
 Form = Literal["file", "folder", "zip"]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Line = Annotated[str, AfterValidator(_line)]
+StepName = Annotated[str, Field(max_length=200), AfterValidator(_line)]
 
 
 class Part(Document):
@@ -78,7 +88,7 @@ class StackPlan(Document):
     """
 
     dataset: Annotated[int, Field(ge=0)]
-    label: str = ""
+    label: Line = ""
     config: dict[str, Any] = {}
     seed: Seed = 0
     inputs: dict[str, str | FromStacks]
@@ -94,7 +104,7 @@ class StackPlan(Document):
 class Step(Document):
     """Stacks that may run at once. `analysis`: the path in the family of what they run; "" for the job's own."""
 
-    name: str
+    name: StepName
     analysis: str = ""
     stacks: tuple[StackPlan, ...]
 

@@ -9,6 +9,7 @@ from neurocaas.blueprint import Family
 from neurocaas.blueprint.model import Chain, Ensemble, Function
 from neurocaas.documents import parse
 from neurocaas.errors import Refused
+from neurocaas.protocol.assembly import check_references
 from neurocaas.protocol.chain import chain
 from neurocaas.protocol.ensemble import ensemble
 from neurocaas.protocol.per_dataset import per_dataset
@@ -44,7 +45,10 @@ def _own(one: Family, submission: Submission, job: Family, run_function: RunFunc
     name = one.version.short
     if one is not job:
         raise Refused(f"{name} has a protocol of its own (function), so it can't be a part of {job.version.name}.")
-    return parse(Plan, run_function(one, described(submission)), f"the plan of {name}")
+    where = f"the plan of {name}"
+    plan = parse(Plan, run_function(one, described(submission)), where)
+    check_references(plan, where)
+    return plan
 
 
 def described(submission: Submission) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,7 @@ def sweep(family: Family, submission: Submission, planner: Planner) -> Plan:
 
 
 class _Merging:
-    """Plans of the same shape, laid on one another: equal stacks become one."""
+    """Plans of the same shape, laid on one another: equal stacks of different points become one."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
@@ -54,17 +55,20 @@ class _Merging:
 
     def add(self, plan: Plan, point: Mapping[str, Any]) -> None:
         moved: dict[tuple[str, int], int] = {}
+        times: Counter[str] = Counter()
         for step in plan.steps:
             self._steps.setdefault(step.name, step)
             stacks = self._stacks.setdefault(step.name, [])
             for position, given in enumerate(step.stacks):
                 stack = self._redirected(given, moved)
                 key = f"{step.name}\0{stack.model_dump_json()}"
+                times[key] += 1  # equal stacks of one plan stay apart
+                key = f"{key}\0{times[key]}"
                 if key not in self._known:
                     self._known[key] = len(stacks)
                     stacks.append(stack)
                 moved[step.name, position] = self._known[key]
-                values = {name: point[name] for name in self._names}
+                values = {name: point[name] for name in self._names if name in point}
                 self._points.setdefault((step.name, self._known[key]), []).append(values)
 
     def plan(self) -> Plan:
@@ -94,15 +98,24 @@ class _Merging:
     def _at(self, step: str, position: int, label: str) -> dict[str, Any]:
         """The swept parameters that are the same at all points which share the stack, and a label that begins so."""
         points = self._points[step, position]
-        same = {name: one for name, one in points[0].items() if all(point[name] == one for point in points)}
-        named = ",".join(f"{name}={short(one)}" for name, one in same.items() if name in self._varying)
+        same = {
+            name: one
+            for name, one in points[0].items()
+            if all(name in point and point[name] == one for point in points)
+        }
+        named = ",".join(f"{name}={_labelled(one)}" for name, one in same.items() if name in self._varying)
         return {"point": same, "label": "/".join(filter(None, (named, label)))}
 
     @cached_property
     def _varying(self) -> list[str]:
         """The swept parameters that have more than one value; asked for when all points are there."""
         points = [point for some in self._points.values() for point in some]
-        return [name for name in self._names if any(point[name] != points[0][name] for point in points)]
+        return [name for name in self._names if any(point.get(name) != points[0].get(name) for point in points)]
+
+
+def _labelled(value: Any) -> str:
+    """A parameter's value as a part of a label: a slash would divide it, and a database keeps no zero byte."""
+    return "".join(one if one.isprintable() and one != "/" else "_" for one in short(value))
 
 
 def short(value: Any) -> str:
