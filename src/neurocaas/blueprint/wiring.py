@@ -82,13 +82,16 @@ def _declared(
 def _found(composite: Blueprint, parts: Mapping[str, Blueprint], name: str, key: str, before: list[str]) -> Wire | None:
     """What feeds an input that the composite does not speak of; None for an optional one that nothing feeds.
 
-    The main input of a part comes from the part before it, by kind; the composite's input of the same name feeds any
-    other, and the main one if nothing that the part before writes fits.
+    An output of the part before it feeds an input of its name. The main input is else fed by what that part writes of
+    its kind; any other, and the main one if nothing fits, by the composite's input of the same name.
     """
     child, where = parts[name], f"{composite.name}: {name}: inputs.{key}"
     taker, is_main = child.inputs[key], child.main_input[0] == key
     written = parts[before[-1]].outputs if before else {}
     fitting = [output for output, one in written.items() if _fits((f".{one.kind}",), taker)]
+    if key in fitting:
+        return Wire(step=step_of(composite, before[-1]), name=key)
+    fitting = [output for output in fitting if output not in child.inputs]
     if is_main and len(fitting) == 1:
         return Wire(step=step_of(composite, before[-1]), name=fitting[0])
     if key in composite.inputs and not (is_main and fitting):

@@ -35,15 +35,19 @@ def _after(child: dict[str, Any], part: dict[str, Any], *, inputs: dict[str, Any
             {"inputs": {"x": "first.maps"}},
             Wire(step="first", name="maps"),
         ),
-        ({"movie": MOVIE}, {}, Wire(step="", name="movie")),
+        ({"movie": MOVIE}, {}, Wire(step="first", name="maps")),
+        ({"movie": MOVIE, "maps": MOVIE}, {}, Wire(step="", name="movie")),
+        ({"movie": {"title": "Movie", "kinds": [".tif"]}}, {}, Wire(step="", name="movie")),
         ({"x": MOVIE}, {"inputs": {"x": "movie"}}, Wire(step="", name="movie")),
         ({"x": {"title": "X", "form": "folder"}}, {"inputs": {"x": "first.curves"}}, Wire(step="first", name="curves")),
     ],
 )
-def test_an_input_is_fed_as_declared_else_by_name_else_by_kind(child: Any, part: Any, wire: Wire) -> None:
+def test_an_input_is_fed_as_declared_else_by_the_part_before_else_by_the_composite(
+    child: Any, part: Any, wire: Wire
+) -> None:
     family = _after(child, part)
     family.check()
-    assert list(family.wires["then"].values()) == [wire]
+    assert next(iter(family.wires["then"].values())) == wire
     assert family.wires["first"] == {"movie": Wire(step="", name="movie")}
 
 
@@ -98,7 +102,7 @@ def test_an_optional_input_that_nothing_feeds_is_left_out() -> None:
             "both: then: inputs.x: first.maps gives .npy; a source of kind .csv is right.",
         ),
         (
-            {"movie": CURVES},
+            {"curves": CURVES, "movie": CURVES},
             {},
             "both: then: inputs.movie: movie gives .npy, .tif; a source of kind .csv is right.",
         ),
