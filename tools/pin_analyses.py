@@ -13,7 +13,7 @@ ANALYSES = Path(__file__).resolve().parent.parent / "analyses"
 
 def main() -> int:
     for folder in sorted(path.parent for path in ANALYSES.glob("*/blueprint.json")):
-        if read_version(folder).blueprint.parts:
+        if read_version(folder).blueprint.pins:
             for pinned in pin(folder, lambda name: read_version(ANALYSES / name).digest).values():
                 print(f"{folder.name}: {pinned}")
     return 0

@@ -117,7 +117,7 @@ def test_no_consensus_is_invented_when_too_few_members_succeed(local_site: TestS
     job = local_site("run", "ensemble", data, "--out", out, "--json", expect=1).json
     assert (job["status"], job["reason"]) == ("failed", "TOO_FEW_SUCCEEDED")
     consensus = job["stacks"][-1]
-    assert consensus["message"].startswith("6 of 9 succeeded, and 7 are needed. member-2: Seed 1 did not converge.;")
+    assert consensus["message"].startswith("6 of 9 succeeded, and 7 are needed. member-2: Seed 1 did not converge;")
     assert consensus["attempts"] == []
     assert not list(out.rglob("consensus.txt"))
     fewer = local_site("run", "ensemble", data, "--out", out, "--set", "succeed=6", "--json").json

@@ -43,7 +43,7 @@ def analyses(as_json: bool) -> None:
 
 @click.group()
 def analysis() -> None:
-    """One analysis: show it, export it, import it."""
+    """One analysis: show it, pin its parts, export it, import it."""
 
 
 @analysis.command(name="show")

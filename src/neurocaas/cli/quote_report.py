@@ -27,13 +27,14 @@ def say_quote(quote: Quote) -> None:
 
 def print_quote(quote: Quote, settings: Settings) -> None:
     """The quote, and for each step the instance types that were considered and why they were taken or not."""
+    steps = [(step, _elsewhere(step, settings)) for step in quote.steps if step.stacks]
     for line in _lines(quote):
         click.echo(line)
-    for step in quote.steps:
+    for step, elsewhere in steps:
         click.echo(f"\nInstance types considered for {step.name} ({step.label}):")
         considered = step.choice.considered
         rows = [("taken" if one.taken else "", one.instance_type.name, one.why) for one in considered[:CONSIDERED]]
-        print_table(("", "TYPE", ""), [*rows, *_elsewhere(step, settings)])
+        print_table(("", "TYPE", ""), [*rows, *elsewhere])
         if len(considered) > CONSIDERED:
             click.echo(f"and {len(considered) - CONSIDERED} more (--json lists them)")
 
@@ -66,10 +67,9 @@ def _lines(quote: Quote) -> Iterator[str]:
         yield f"  {stacks} not answered from earlier results: {reason}"
     yield f"  In all: {_whole(quote)}."
     if quote.bound_dollars:
-        left = (
-            f"${_money(_dollars(one.left))} of ${_money(_dollars(one.budget))} for {one.user or 'the group'}"
-            for one in quote.balances
-        )
+        from neurocaas.server.jobs.ledger import shown
+
+        left = (f"{shown(one.left)} of {shown(one.budget)} for {one.user or 'the group'}" for one in quote.balances)
         yield f"  Budget left: {', '.join(left)}."
     if quote.save and any(step.placement.saves for step in quote.steps):
         yield "  At the save price, on capacity that may be interrupted; a stack that is goes on at the standard price."
@@ -84,11 +84,13 @@ def _whole(quote: Quote) -> str:
     time = _range(quote.seconds) if quote.seconds else "no history to tell from"
     if not quote.bound_dollars:
         return f"{time}; it costs nothing"
-    held = f"at most ${_money(quote.bound_dollars)}, which is held until it ends"
+    held = f"at most {_money(quote.bound_dollars)}, which is held until it ends"
     if quote.dollars is None:
         return f"{time}; {held}"
-    cost = quote.dollars
-    return f"{time}; ${cost.expected:.2f} (${cost.low:.2f} to ${cost.high:.2f}); {held}"
+    low, expected, high = (
+        _money(Decimal(one)) for one in (quote.dollars.low, quote.dollars.expected, quote.dollars.high)
+    )
+    return f"{time}; {expected} ({low} to {high}); {held}"
 
 
 def _step(step: StepQuote) -> str:
@@ -116,8 +118,6 @@ def _duration(seconds: float) -> str:
 
 
 def _money(dollars: Decimal) -> str:
-    return f"{dollars:.2f}" if dollars >= 1 or not dollars else f"{dollars:.4f}"
+    from neurocaas.server.jobs.ledger import nanodollars, shown
 
-
-def _dollars(nano: int) -> Decimal:
-    return Decimal(nano) / 1_000_000_000
+    return shown(nanodollars(dollars))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -35,7 +36,7 @@ def site() -> None:
 @site.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Validate every analysis of the source repo; for pull requests. Ends with 2 if anything is wrong."""
+    """Validate the source repo: analyses, profiles, prices; for pull requests. Ends with 2 if anything is wrong."""
     from neurocaas.blueprint import read_version
     from neurocaas.errors import NeurocaasError
     from neurocaas.server.site import open_site
@@ -51,9 +52,28 @@ def check(as_json: bool) -> None:
                 click.echo(f"{version.short} is right.")
         except NeurocaasError as fault:
             faults[name] = str(fault).splitlines()
+    faults |= _documents(repo.root)
     if as_json:
         print_json({"analyses": repo.names(), "faults": faults})
     for name in faults:
         for fault_line in faults[name]:
             say(f"error: {fault_line}")
     sys.exit(2 if faults else 0)
+
+
+def _documents(root: Path) -> dict[str, list[str]]:
+    """What is wrong with the profiles of groups and the price list, by document."""
+    from neurocaas.bank import site_catalogue
+    from neurocaas.blueprint.profile import read_profile
+    from neurocaas.errors import NeurocaasError
+
+    faults: dict[str, list[str]] = {}
+    checks = {
+        f"groups/{path.stem}": partial(read_profile, root, path.stem) for path in (root / "groups").glob("*.json")
+    }
+    for name, check_document in (checks | {"prices/aws": partial(site_catalogue, root)}).items():
+        try:
+            check_document()
+        except NeurocaasError as fault:
+            faults[name] = str(fault).splitlines()
+    return faults

@@ -50,11 +50,7 @@ def admit(site: Site, admissible: Admissible) -> Job:
     """
     job, bound, now = admissible.job, admissible.bound_nanodollars, datetime.now(UTC)
     profile = read_profile(site.settings.root, admissible.group)
-    if bound > (most := admissible.max_cost_nanodollars):
-        raise Refused(
-            f"limits.max_cost_dollars: the job may cost up to ${ledger.dollars(bound):.2f}; "
-            f"at most ${ledger.dollars(most):.2f} is right for {job.label}."
-        )
+    check_cost(job.label, bound, admissible.max_cost_nanodollars)
     with transaction.atomic():
         job.group, _ = Group.objects.get_or_create(pk=admissible.group)
         job.id = f"{now:%Y%m%d}-{secrets.token_hex(4)}"
@@ -68,6 +64,15 @@ def admit(site: Site, admissible: Admissible) -> Job:
         Stack.objects.bulk_create(rows, batch_size=ROWS_AT_ONCE)
         Dependency.objects.bulk_create(_dependencies(admissible.stacks, rows), batch_size=ROWS_AT_ONCE)
     return job
+
+
+def check_cost(label: str, bound: int, most: int) -> None:
+    """Raises Refused if a job may cost more nano-dollars than its analysis allows any job to."""
+    if bound > most:
+        raise Refused(
+            f"limits.max_cost_dollars: the job may cost up to {ledger.shown(bound)}; "
+            f"at most {ledger.shown(most)} is right for {label}."
+        )
 
 
 def _step(job: Job, position: int, one: StepRow) -> Step:

@@ -16,9 +16,9 @@ from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.protocol import DataRef
 from neurocaas.reasons import Reason
 from neurocaas.server.analyses import Analyses
-from neurocaas.server.jobs import ledger, reuse
+from neurocaas.server.jobs import admission, ledger, reuse
 from neurocaas.server.jobs.delivered import chunks, data_ref, delivered, size_bytes
-from neurocaas.server.jobs.models import Dependency, Price, Stack
+from neurocaas.server.jobs.models import Dependency, Job, Price, Stack
 from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.pricing import choose_for
 from neurocaas.server.jobs.status import ENDED, Status, advance
@@ -89,7 +89,7 @@ class Following:
         if stack.job.cancel_requested or all(one.status == Status.CANCELLED for one in others):
             _end(stack, Status.CANCELLED, Reason.CANCELLED, "Cancelled on request.", at)
             return
-        named = "; ".join(f"{one.label or one.dataset}: {one.message}" for one in others)
+        named = "; ".join(f"{one.label or one.dataset}: {one.message.rstrip('.')}" for one in others) + "."
         if stack.quorum:
             count = len(upstream) - len(others)
             message = f"{count} of {len(upstream)} succeeded, and {stack.quorum} are needed. {named}"
@@ -118,17 +118,26 @@ class Following:
             "not_reused": self._why_not(stack, version, inputs, key),
             **self._place(stack, version, size_bytes(inputs)),
         }
+        profile = self.profile(job.group_id)
         with transaction.atomic():
             more = self._bound(stack, changes["price_nanodollars_per_hour"]) - stack.held_nanodollars
             if more > 0:
                 try:
-                    ledger.reserve(job, more, self.profile(job.group_id), at, stack=stack)
+                    self._hold_more(job, stack, more, profile, at)
                 except Refused as fault:
                     _end(stack, Status.FAILED, Reason.BUDGET_SPENT, fault.message, at)
                     return
                 changes["held_nanodollars"] = stack.held_nanodollars + more
             waiting = Stack.objects.filter(pk=stack.pk, status=Status.WAITING, ready=False)
             waiting.update(ready=True, reason=Reason.NONE, message="", **changes)
+
+    def _hold_more(self, job: Job, stack: Stack, more: int, profile: Profile, at: datetime) -> None:
+        """Hold more for a stack that turned out to need a dearer instance. Raises Refused beyond a budget or limit."""
+        bound = Job.objects.values_list("bound_nanodollars", flat=True).get(pk=job.pk) + more
+        limits = self.analyses.version(job.analysis, job.version).blueprint.limits
+        admission.check_cost(job.label, bound, ledger.nanodollars(limits.max_cost_dollars))
+        ledger.reserve(job, more, profile, at, stack=stack)
+        Job.objects.filter(pk=job.pk).update(bound_nanodollars=bound)
 
     def _place(self, stack: Stack, version: Version, input_bytes: int) -> dict[str, object]:
         """The instance that the stack needs now that its inputs are known. Raises Refused if there is none."""

@@ -46,6 +46,15 @@ def dollars(nano: int) -> Decimal:
     return Decimal(nano) / NANO
 
 
+def shown(nano: int) -> str:
+    """An amount as people read it: to the cent, or below a dollar to two digits that count."""
+    amount = dollars(nano)
+    if amount == 0 or abs(amount) >= 1:
+        return f"${amount:.2f}"
+    places = max(2, 1 - amount.adjusted())
+    return f"${amount:.{places}f}"
+
+
 def bound(price_nanodollars_per_hour: int, timeout_seconds: float, attempts: int) -> int:
     """The most that a stack can cost: price × time limit × permitted attempts."""
     return math.ceil(price_nanodollars_per_hour * Decimal(timeout_seconds) / 3600) * attempts
@@ -79,8 +88,8 @@ def reserve(job: Job, amount: int, profile: Profile, at: datetime, *, stack: Sta
         if amount > balance.left:
             whose = f"user {balance.user}" if balance.user else f"group {profile.name}"
             raise Refused(
-                f"budget: the job may cost up to ${dollars(amount):.2f}, and {whose} has "
-                f"${dollars(balance.left):.2f} of ${dollars(balance.budget):.2f} left; fewer datasets, a shorter time "
+                f"budget: the job may cost up to {shown(amount)}, and {whose} has "
+                f"{shown(balance.left)} of {shown(balance.budget)} left; fewer datasets, a shorter time "
                 f"limit (--minutes) or a higher budget is right."
             )
     _enter(job, Entry.Kind.RESERVE, amount, at, stack=stack)

@@ -57,13 +57,19 @@ def prepare_retry(site: Site, job: Job, user: str) -> Admissible:
         retry_of=job,
         max_instances=version.blueprint.limits.max_instances,
     )
+    found = reuse.look_up(job.group_id, steps, stacks, fresh=job.fresh, given=succeeded)
+    for one in rows:
+        if one.index not in found.origins:
+            found.why_not[one.index] = (
+                f"It {'was cancelled' if one.status == Status.CANCELLED else 'failed'} in job {job.id}."
+            )
     return Admissible(
         group=job.group_id,
         job=again,
         steps=steps,
         stacks=stacks,
         priced=price(site.provider, steps, stacks, save=job.price == "save"),
-        found=reuse.look_up(job.group_id, steps, stacks, fresh=job.fresh, given=succeeded),
+        found=found,
         max_cost_nanodollars=ledger.nanodollars(version.blueprint.limits.max_cost_dollars),
     )
 

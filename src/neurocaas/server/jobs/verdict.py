@@ -18,6 +18,8 @@ def verdict(job: Job) -> tuple[Status, Reason, str]:
     counted = [one for one in failed if one.pk not in allowed]
     if counted:
         cause = _cause(counted)
+        if cause.reason == Reason.TOO_FEW_SUCCEEDED:
+            return Status.FAILED, Reason.TOO_FEW_SUCCEEDED, cause.message
         noun = "stacks" if job.chained or job.points else "datasets"
         return (
             Status.FAILED,
