@@ -107,9 +107,10 @@ docs: .venv/.development ## build the documentation into site/, strictly
 	$(LABEL) 'documentation (mkdocs build --strict)'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: packages-to-run .venv/.running compiled ## measure the overhead per dataset beside snakemake, cwltool, xargs
+bench: packages-to-run .venv/.running compiled ## measure the overhead per dataset beside its peers, and many stacks
 	@UV_PROJECT_ENVIRONMENT=.tools/bench $(SYNC) --only-group bench
 	@$(BIN)/python -m benchmarks.overhead --peers .tools/bench/bin
+	@$(BIN)/python -m benchmarks.scale
 
 pins: .venv/.running ## pin the bundled composite analyses to the others as they are
 	@$(BIN)/python tools/pin_analyses.py

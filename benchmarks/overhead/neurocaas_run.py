@@ -79,7 +79,9 @@ class Platform:
             self.site.stop_manager()
 
     def command(self, datasets: Sequence[Path], work: Path) -> list[str]:
-        return self.site.command("run", "overhead", *map(str, datasets), "--out", str(work / "out"), "--fresh", "--json")
+        return self.site.command(
+            "run", "overhead", *map(str, datasets), "--out", str(work / "out"), "--fresh", "--json"
+        )
 
     def digests(self, work: Path) -> list[str]:
         return [path.read_text().strip() for path in (work / "out").rglob("digest.txt")]

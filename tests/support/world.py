@@ -77,7 +77,7 @@ class World:
                 manager.turn(self.cloud.events())
             else:
                 self.clock.now = max(self.clock.now, manager.due or self.clock.now)
-                manager.turn()
+                manager.turn(self.cloud.events())
 
     def manager(self, wrap: Callable[[Any], Any] = lambda part: part) -> JobManager:
         from neurocaas.blueprint.profile import read_profile

@@ -30,6 +30,16 @@ PR_SET_DUMPABLE = 4
 PATIENCE_SECONDS = 60.0
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests measured, also of those that passed."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    figures = [value for report in reports for name, value in report.user_properties if name == "figures"]
+    if figures:
+        terminalreporter.section("figures")
+    for line in figures:
+        terminalreporter.line(str(line))
+
+
 @dataclass
 class Running:
     """An attempt on its way."""

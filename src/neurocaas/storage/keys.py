@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from neurocaas.errors import Refused
@@ -10,6 +11,9 @@ SEGMENT_BYTES = 200
 KEY_BYTES = 1024  # S3's own limit, kept on every store so that a site can move to S3
 INCOMING = ".incoming"  # where a store on disk keeps what is half written: never part of a key
 
+# Keys of plain names, which most are, told at once: printable ASCII, no part that is empty, "." or "..".
+_PART = rf"(?!\.\.?(?:/|\Z))[ -.0-~]{{1,{SEGMENT_BYTES}}}"
+_PLAIN = re.compile(rf"{_PART}(?:/{_PART})*")
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _FORBIDDEN_CHARACTERS = frozenset({"/", "\ufffe", "\uffff"})  # the last two cannot be written in S3's XML
 
@@ -45,7 +49,7 @@ def relative(path: str) -> str:
 
 def checked(key: str) -> str:
     """The key itself if it is one that this module could have built; stores ask this of every key. Raises `Refused`."""
-    if relative(key) != key:
+    if not _PLAIN.fullmatch(key) and relative(key) != key:
         raise Refused(f"The key {key[:80]!r} can't be stored: its unicode is not normalised (NFC).")
     if key == INCOMING or key.startswith(INCOMING + "/"):
         raise Refused(f"The key {key[:80]!r} can't be stored: {INCOMING} belongs to the store itself.")

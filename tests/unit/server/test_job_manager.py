@@ -78,6 +78,30 @@ def test_a_lost_instance_is_tried_again_after_a_while_and_not_for_ever(
     assert (job.status, job.reason) == ("failed", "INSTANCE_LOST")
 
 
+def test_a_stack_that_is_due_again_goes_before_those_that_came_later(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job, manager = world.submit(numbers(4)), world.manager()
+    manager.turn()
+    world.cloud.lose(f"{job.id}/0/1")
+    manager.turn(world.cloud.events())
+    assert world.cloud.running == [f"{job.id}/1/1", f"{job.id}/2/1"]
+    world.clock.advance(2)
+    manager.turn([])
+    world.cloud.finish(f"{job.id}/1/1")
+    manager.turn(world.cloud.events())
+    assert world.cloud.running == [f"{job.id}/2/1", f"{job.id}/0/2"]
+
+
+@pytest.mark.usefixtures("sqlite_database")
+def test_stacks_that_wait_are_found_in_their_order_by_an_index() -> None:
+    from neurocaas.server.jobs.models import waiting
+
+    plan = waiting(ready=True).order_by("pk").explain()
+    assert "USING INDEX jobs_stack_status_a72f40_idx (status=? AND ready=?)" in plan
+    assert "TEMP" not in plan
+
+
 def test_a_silent_runner_is_taken_for_lost_and_its_late_result_changes_nothing(
     world: World, numbers: Callable[..., list[str]]
 ) -> None:

@@ -145,14 +145,14 @@ def _lead(settings: Settings, manager: JobManager, provider: Provider, bell: Bel
             now = time.monotonic()
             hints = provider.events() + [Hint(attempt="", what=one) for one in messages if one not in {PING, STOP}]
             due = manager.due is not None and datetime.now(UTC) >= manager.due
-            if due or now - swept_at >= SWEEP_SECONDS or any(hint.what in {WAKE, CANCEL} for hint in hints):
+            if now - swept_at >= SWEEP_SECONDS or any(hint.what in {WAKE, CANCEL} for hint in hints):
                 manager.turn()
                 swept_at = now
                 if manager.has_work():
                     idle_since = now
                 elif now - idle_since > settings.site.idle_minutes * 60:
                     return True
-            elif hints:
+            elif hints or due:
                 manager.turn(hints)
             wait_seconds = _wait_seconds(manager.due, swept_at)
         except Exception:

@@ -18,7 +18,7 @@ from neurocaas.reasons import Reason
 from neurocaas.server.analyses import Analyses
 from neurocaas.server.jobs import admission, ledger, reuse
 from neurocaas.server.jobs.delivered import chunks, data_ref, delivered, size_bytes
-from neurocaas.server.jobs.models import Dependency, Job, Price, Stack
+from neurocaas.server.jobs.models import Dependency, Job, Price, Stack, waiting
 from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.pricing import choose_for
 from neurocaas.server.jobs.status import ENDED, Status, advance
@@ -39,18 +39,18 @@ class Following:
         ready = False
         ended = [*stacks]
         while ended:
-            waiting = [
+            blocked = [
                 one for some in chunks(ended) for one in _blocked().filter(needs__upstream_id__in=some).distinct()
             ]
-            ended = self._follow(waiting, at)
-            ready |= len(ended) < len(waiting)
+            ended = self._follow(blocked, at)
+            ready |= len(ended) < len(blocked)
         return ready
 
     def look_at_all(self, at: datetime) -> bool:
         """The same, for every stack whose waiting a manager that died may have left unnoticed."""
-        waiting = [*_blocked().exclude(needs__upstream__status__in=UNFINISHED)]
-        ended = self._follow(waiting, at)
-        ready = len(ended) < len(waiting)
+        blocked = [*_blocked().exclude(needs__upstream__status__in=UNFINISHED)]
+        ended = self._follow(blocked, at)
+        ready = len(ended) < len(blocked)
         return self.after(ended, at) or ready
 
     def _follow(self, stacks: Sequence[Stack], at: datetime) -> list[int]:
@@ -128,8 +128,9 @@ class Following:
                     _end(stack, Status.FAILED, Reason.BUDGET_SPENT, fault.message, at)
                     return
                 changes["held_nanodollars"] = stack.held_nanodollars + more
-            waiting = Stack.objects.filter(pk=stack.pk, status=Status.WAITING, ready=False)
-            waiting.update(ready=True, reason=Reason.NONE, message="", **changes)
+            Stack.objects.filter(pk=stack.pk, status=Status.WAITING, ready=False).update(
+                ready=True, reason=Reason.NONE, message="", **changes
+            )
 
     def _hold_more(self, job: Job, stack: Stack, more: int, profile: Profile, at: datetime) -> None:
         """Hold more for a stack that turned out to need a dearer instance. Raises Refused beyond a budget or limit."""
@@ -160,7 +161,7 @@ class Following:
 
 
 def _blocked() -> QuerySet[Stack]:
-    return Stack.objects.filter(status=Status.WAITING, ready=False).select_related("job", "step").order_by("pk")
+    return waiting(ready=False).select_related("job", "step").order_by("pk")
 
 
 def _taken(needs: Sequence[Dependency], succeeded: dict[int, Stack]) -> list[DataRef]:

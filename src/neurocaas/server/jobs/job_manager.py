@@ -23,11 +23,12 @@ from neurocaas.reasons import Reason
 from neurocaas.runner.checkpoint import forget_checkpoints
 from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
+from neurocaas.server.jobs.delivered import chunks
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
 from neurocaas.server.jobs.following import UNFINISHED, Following
 from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
 from neurocaas.server.jobs.logs import Latest, latest
-from neurocaas.server.jobs.models import Attempt, Job, Stack, Step
+from neurocaas.server.jobs.models import Attempt, Job, Stack, Step, waiting
 from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.preparing import Preparation
 from neurocaas.server.jobs.settling import end, settle
@@ -93,10 +94,12 @@ class JobManager:
     _busy: Counter[str] = field(default_factory=Counter)  # how many live attempts each job has
     _queue: deque[Stack] = field(default_factory=deque)
     _waiting_types: set[str] = field(default_factory=set)  # for which stacks wait, or did not long ago
-    due: datetime | None = None  # when the next stack that waits to be tried again may be
+    _grace_ends: datetime | None = None  # when the next runner that was asked to stop loses its instance
+    due: datetime | None = None  # when a turn is needed though nothing happened: a stack may be tried again, or that
 
     def recover(self) -> None:
         """Take over what a manager before this one left: adopt what runs, give up what never started."""
+        self._live.clear()
         self._read_live()
         self.provider.adopt([one.handle for one in self._live.values() if one.handle])
         for attempt in [*self._live.values()]:
@@ -108,22 +111,28 @@ class JobManager:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def turn(self, hints: Collection[Hint] | None = None) -> None:
-        """One pass. With `hints`, only the attempts they name are looked at; without, everything is.
+        """One pass. With `hints`, only the attempts they name and the stacks that are due are looked at; without, all.
 
         Nobody else moves attempts, so between two full passes what is in memory is what is in the database.
         """
         now = self.clock()
+        if self._grace_ends is not None and now >= self._grace_ends:
+            hints, self._grace_ends = None, None
+        due = self.due is not None and now >= self.due
         if hints is None:
             self._read_live()
             self._queue.clear()
             self._waiting_types.clear()
             self.placing.look_again()
-            self.due = self._next_retry(now)
+            self.due = self._next_due(now)
             self._cancel(now)
             self.following.look_at_all(now)
             self._expect()
+        elif due:
+            self._queue_again(now)
+            self.due = self._next_due(now)
         ended = self._observe(hints)
-        if hints is None or ended:
+        if hints is None or ended or due:
             self._launch_waiting(now)
         for attempt, state in ended.items():
             self._settle(attempt, state, now)
@@ -140,14 +149,20 @@ class JobManager:
         return Job.objects.filter(status__in=UNFINISHED).exists()
 
     def _read_live(self) -> None:
-        live = Attempt.objects.filter(status__in=LIVE).select_related("stack__job", "stack__step")
-        self._live = {one.name: one for one in live.iterator()}
+        """See which attempts are live. Of those that are known nothing is read again, as nobody else moves them."""
+        live = set(Attempt.objects.filter(status__in=LIVE).values_list("pk", flat=True))
+        known = {one.pk for one in self._live.values()}
+        self._live = {name: one for name, one in self._live.items() if one.pk in live}
+        for some in chunks(sorted(live - known)):
+            # Prefetched, so that attempts share one row of their job in memory.
+            new = Attempt.objects.filter(pk__in=some).prefetch_related("stack__job", "stack__step")
+            self._live |= {one.name: one for one in new}
         self._busy = Counter(one.stack.job_id for one in self._live.values())
 
-    def _next_retry(self, now: datetime) -> datetime | None:
-        waiting = Stack.objects.filter(status=Status.WAITING, retry_at__gt=now)
-        first: datetime | None = waiting.aggregate(Min("retry_at"))["retry_at__min"]
-        return first
+    def _next_due(self, now: datetime) -> datetime | None:
+        retried = Stack.objects.filter(status=Status.WAITING, retry_at__gt=now)
+        first: datetime | None = retried.aggregate(Min("retry_at"))["retry_at__min"]
+        return min((one for one in (first, self._grace_ends) if one is not None), default=None)
 
     # Observing
 
@@ -231,9 +246,11 @@ class JobManager:
             log.warning("%s was silent for %s s; released", attempt, self.silence_seconds)
 
     def _watch(self, attempt: Attempt) -> _Watch:
-        tick = self.ticks()
-        fresh = _Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
-        return self._watches.setdefault(attempt.pk, fresh)
+        watch = self._watches.get(attempt.pk)
+        if watch is None:
+            tick = self.ticks()
+            watch = self._watches[attempt.pk] = _Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
+        return watch
 
     def _clean_up(self, attempt: Attempt) -> None:
         """Remove what an ended attempt left."""
@@ -263,13 +280,16 @@ class JobManager:
     # Cancelling
 
     def _cancel(self, now: datetime) -> None:
+        cancelled = set()
         for job in Job.objects.filter(cancel_requested=True, status__in=UNFINISHED):
+            cancelled.add(job.id)
             self._end_waiting(
                 Stack.objects.filter(job=job), Status.CANCELLED, Reason.CANCELLED, "Cancelled on request.", now
             )
             self.followers.tell(job.id, CHANGED)
         for attempt in self._live.values():
-            if attempt.stack.job.cancel_requested:
+            if attempt.stack.job_id in cancelled:
+                attempt.stack.job.cancel_requested = True  # it was read when the attempt was launched
                 self._stop(attempt, now)
 
     def _end_waiting(
@@ -290,6 +310,7 @@ class JobManager:
             self.provider.interrupt(attempt.handle)
             watch.interrupted_at = tick
             grace_ends = now + timedelta(seconds=CANCEL_GRACE_SECONDS)
+            self._grace_ends = min(self._grace_ends or grace_ends, grace_ends)
             self.due = min(self.due or grace_ends, grace_ends)
         elif tick - watch.interrupted_at >= CANCEL_GRACE_SECONDS:
             self.provider.release(attempt.handle)
@@ -329,18 +350,26 @@ class JobManager:
 
     def _next_waiting(self, skipped: _Skipped, now: datetime) -> Stack | None:
         """The first stack in the queue whose job may launch now; the queue is filled again when it has run out."""
+        if self._all_short(skipped):
+            return None  # what is in the queue stays there for the next pass
         while self._queue and skipped.has(self._queue[0]):
             self._queue.popleft()
-        if not self._queue and not self._all_short(skipped):
-            waiting = Stack.objects.filter(status=Status.WAITING, ready=True, job__cancel_requested=False)
-            due = waiting.exclude(retry_at__gt=now)
+        if not self._queue:
+            due = _launchable().exclude(retry_at__gt=now)
             for field_name, ones in skipped.excluded():
                 due = due.exclude(**{f"{field_name}__in": ones})
-            # Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
-            in_order = due.prefetch_related("job", "step").order_by("pk")
-            self._queue.extend(in_order[:QUEUE_LENGTH])
+            self._queue.extend(due[:QUEUE_LENGTH])
             self._waiting_types |= {one.instance_type for one in self._queue}
         return self._queue[0] if self._queue else None
+
+    def _queue_again(self, now: datetime) -> None:
+        """Give the stacks that became due since `self.due` was set their places in the queue, before those that came
+        after them. What would come after all of it, or meets an empty queue, is read when that is filled again."""
+        if self._queue:
+            due = _launchable().filter(retry_at__gte=self.due, retry_at__lte=now, pk__lt=self._queue[-1].pk)
+            queued = {one.pk: one for one in (*due, *self._queue)}
+            self._queue = deque(queued[pk] for pk in sorted(queued))
+            self._waiting_types |= {one.instance_type for one in self._queue}
 
     def _all_short(self, skipped: _Skipped) -> bool:
         """Whether no instance is free for any stack that waits, so that looking for one more is in vain."""
@@ -364,19 +393,17 @@ class JobManager:
 
     def _prepared(self, stack: Stack, now: datetime) -> Prepared | None:
         job, step = stack.job, stack.step
-        waiting = Stack.objects.filter(step=step, status=Status.WAITING)
         try:
             prepared = self.preparation.get(job.id, step.analysis, step.version)
         except (NeurocaasError, OSError, ValueError) as fault:
             message = f"The analysis environment can't be used: {fault}"
-            self.following.after(
-                self._end_waiting(waiting, Status.FAILED, Reason.ENVIRONMENT_BROKEN, message, now), now
-            )
+            stacks = Stack.objects.filter(step=step)
+            self.following.after(self._end_waiting(stacks, Status.FAILED, Reason.ENVIRONMENT_BROKEN, message, now), now)
             return None
         if prepared is None:
             line = self.preparation.latest.get(step.version, "")
             message = f"The analysis environment is being built. {line}".strip()
-            unsaid = waiting.filter(ready=True).exclude(message=message)
+            unsaid = waiting(ready=True).filter(step=step).exclude(message=message)
             unsaid.update(reason=Reason.WAITING_FOR_ENVIRONMENT, message=message)
             self.followers.tell(job.id, CHANGED)
         elif step.environment_digest != prepared.environment.digest:
@@ -386,8 +413,8 @@ class JobManager:
 
     def _expect(self) -> None:
         """Have the environments of steps to come built while those before them run."""
-        coming = Step.objects.filter(stacks__status=Status.WAITING, stacks__ready=False)
-        for name, digest in coming.values_list("analysis", "version").distinct():
+        coming = waiting(ready=False).values_list("step__analysis", "step__version").distinct()
+        for name, digest in coming:
             self.preparation.expect(name, digest)
 
     def _explain_waiting(self, message: str, stacks: QuerySet[Stack]) -> None:
@@ -395,8 +422,8 @@ class JobManager:
         unexplained = {"", Reason.WAITING_FOR_ENVIRONMENT}
         if self._queue[0].reason not in unexplained:
             return
-        waiting = stacks.filter(status=Status.WAITING, ready=True, reason__in=unexplained)
-        waiting.update(reason=Reason.WAITING_FOR_INSTANCE, message=message)
+        stacks = stacks.filter(status=Status.WAITING, ready__in=[True], reason__in=unexplained)
+        stacks.update(reason=Reason.WAITING_FOR_INSTANCE, message=message)
         for stack in self._queue:
             if stack.reason in unexplained:
                 stack.reason = Reason.WAITING_FOR_INSTANCE
@@ -431,3 +458,11 @@ class JobManager:
             if workflow is not None and workflow.checkpoints:
                 attempts = Attempt.objects.filter(stack__step=step).select_related("stack__job")
                 forget_checkpoints(self.store, [prefix(one) for one in attempts])
+
+
+def _launchable() -> QuerySet[Stack]:
+    """Stacks that wait for an instance, in the order in which they came.
+
+    Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
+    """
+    return waiting(ready=True).filter(job__cancel_requested=False).prefetch_related("job", "step").order_by("pk")

@@ -92,12 +92,12 @@ def reserve(job: Job, amount: int, profile: Profile, at: datetime, *, stack: Sta
                 f"{shown(balance.left)} of {shown(balance.budget)} left; fewer datasets, a shorter time "
                 f"limit (--minutes) or a higher budget is right."
             )
-    _enter(job, Entry.Kind.RESERVE, amount, at, stack=stack)
+    _entry(job, Entry.Kind.RESERVE, amount, at, stack=stack).save(force_insert=True)
     _move(job, held=amount)
 
 
-def charge(attempt: Attempt, at: datetime) -> None:
-    """Charge an ended attempt for its instance's time, out of what its stack holds.
+def charge(attempt: Attempt, at: datetime, *, release: bool = False) -> None:
+    """Charge an ended attempt for its instance's time, out of what its stack holds; `release` the rest of that with it.
 
     What goes beyond that (a machine that was slow to stop) is the site's to bear: nobody pays more than was agreed.
     """
@@ -105,15 +105,21 @@ def charge(attempt: Attempt, at: datetime) -> None:
     stack = attempt.stack
     used = at - (attempt.started_at or at)
     amount = min(cost(attempt.price_nanodollars_per_hour, used), stack.held_nanodollars)
-    if amount == 0:
+    left = stack.held_nanodollars - amount if release else 0
+    if not amount and not left:
         return
-    attempt.cost_nanodollars = amount
-    attempt.save(update_fields=["cost_nanodollars"])
-    stack.held_nanodollars -= amount
+    stack.held_nanodollars -= amount + left
     stack.charged_nanodollars += amount
     stack.save(update_fields=["held_nanodollars", "charged_nanodollars"])
-    _enter(stack.job, Entry.Kind.CHARGE, amount, at, stack=stack, attempt=attempt)
-    _move(stack.job, held=-amount, spent=amount)
+    entries = []
+    if amount:
+        attempt.cost_nanodollars = amount
+        attempt.save(update_fields=["cost_nanodollars"])
+        entries.append(_entry(stack.job, Entry.Kind.CHARGE, amount, at, stack=stack, attempt=attempt))
+    if left:
+        entries.append(_entry(stack.job, Entry.Kind.RELEASE, left, at, stack=stack))
+    Entry.objects.bulk_create(entries)
+    _move(stack.job, held=-amount - left, spent=amount)
 
 
 def release(stacks: Iterable[Stack], at: datetime) -> None:
@@ -123,7 +129,7 @@ def release(stacks: Iterable[Stack], at: datetime) -> None:
         if left := stack.held_nanodollars:
             stack.held_nanodollars = 0
             stack.save(update_fields=["held_nanodollars"])
-            _enter(stack.job, Entry.Kind.RELEASE, left, at, stack=stack)
+            _entry(stack.job, Entry.Kind.RELEASE, left, at, stack=stack).save(force_insert=True)
             _move(stack.job, held=-left)
 
 
@@ -142,12 +148,10 @@ def _sum(job: Job, field: str) -> int:
     return total or 0
 
 
-def _enter(
+def _entry(
     job: Job, kind: Entry.Kind, amount: int, at: datetime, *, stack: Stack | None, attempt: Attempt | None = None
-) -> None:
-    Entry.objects.create(
-        group_id=job.group_id, job=job, stack=stack, attempt=attempt, kind=kind, nanodollars=amount, at=at
-    )
+) -> Entry:
+    return Entry(group_id=job.group_id, job=job, stack=stack, attempt=attempt, kind=kind, nanodollars=amount, at=at)
 
 
 def _move(job: Job, *, held: int = 0, spent: int = 0) -> None:

@@ -163,6 +163,7 @@ class Stack(models.Model):
             # In the order in which they came, which is that of their ids, without sorting.
             models.Index(fields=["status", "ready", "id"]),
             models.Index(fields=["reuse_key"]),
+            models.Index(fields=["status", "retry_at"]),
         ]
 
     def __str__(self) -> str:
@@ -178,6 +179,15 @@ class Stack(models.Model):
     def origin(self) -> Stack:
         """The stack that ran: this one, or the earlier one whose results these are."""
         return self.reused_from or self
+
+
+def waiting(*, ready: bool) -> models.QuerySet[Stack]:
+    """Stacks that wait for an instance, or, not ready, for other stacks.
+
+    IN, since SQLite's planner finds no column of an index in the bare boolean that Django writes for `ready=True`, and
+    would read and sort all that wait for the first few of them.
+    """
+    return Stack.objects.filter(status=Status.WAITING, ready__in=[ready])
 
 
 class Dependency(models.Model):

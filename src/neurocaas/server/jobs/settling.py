@@ -53,15 +53,13 @@ def end(
     with transaction.atomic():
         exit_record = record.model_dump(mode="json") if record else None
         advance(attempt, to=outcome, at=at, reason=reason, message=message, exit_record=exit_record)
-        ledger.charge(attempt, at)
         if succeeded:
             advance(stack, to=outcome, at=at, progress=1, note="", published_attempt=attempt.number)
         elif stack.job.cancel_requested:
             advance(stack, to=Status.CANCELLED, at=at, reason=Reason.CANCELLED, message="Cancelled on request.")
         elif not _try_again(stack, reason, message, at):
             advance(stack, to=outcome, at=at, reason=reason, message=message)
-        if stack.status in ENDED:
-            ledger.release([stack], at)
+        ledger.charge(attempt, at, release=stack.status in ENDED)
 
 
 def _try_again(stack: Stack, reason: Reason, message: str, at: datetime) -> bool:

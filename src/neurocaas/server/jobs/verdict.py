@@ -12,7 +12,7 @@ def verdict(job: Job) -> tuple[Status, Reason, str]:
 
     A stack that failed does not count where all that waited for it succeeded without it, as a consensus does.
     """
-    stacks = list(job.stacks.order_by("index").only("status", "reason", "message", "dataset", "label"))
+    stacks = list(job.stacks.order_by("index").only("job", "status", "reason", "message", "dataset", "label"))
     failed = [one for one in stacks if one.status == Status.FAILED]
     allowed = _allowed(job, failed) if job.chained else set()
     counted = [one for one in failed if one.pk not in allowed]

@@ -233,6 +233,10 @@ class Migration(migrations.Migration):
             model_name="stack",
             index=models.Index(fields=["reuse_key"], name="jobs_stack_reuse_k_c230d4_idx"),
         ),
+        migrations.AddIndex(
+            model_name="stack",
+            index=models.Index(fields=["status", "retry_at"], name="jobs_stack_status_e04a20_idx"),
+        ),
         migrations.AddConstraint(
             model_name="entry",
             constraint=models.UniqueConstraint(
