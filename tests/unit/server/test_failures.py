@@ -154,3 +154,18 @@ def test_a_step_whose_input_turns_out_larger_than_the_budget_allows_stops_and_co
     assert again.status == "succeeded"
     assert _attempts(again) == [("large", "standard", "")]
     assert again.stacks.get(index=0).reused_from == job.stacks.get(index=0)
+
+
+def test_a_job_whose_last_stack_can_not_be_launched_ends_in_the_same_turn(
+    tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]]
+) -> None:
+    world = World(tmp_path, analysis, capacity=1)
+    first, manager = world.submit(numbers(1)), world.manager()
+    other = world.submit(numbers(1), config={"components": 5})
+    manager.turn()
+    other.stacks.update(need={"vcpus": 999, "memory_mib": 1, "storage_mib": 1, "gpus": 0})
+    world.cloud.finish(f"{first.id}/0/1")
+    manager._queue.clear()
+    manager.turn(world.cloud.events())
+    other.refresh_from_db()
+    assert (other.status, other.reason) == ("failed", "NO_CAPACITY")

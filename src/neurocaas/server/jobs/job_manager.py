@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +34,7 @@ from neurocaas.server.jobs.preparing import Preparation
 from neurocaas.server.jobs.settling import end, settle
 from neurocaas.server.jobs.status import LIVE, Status, advance, advance_all
 from neurocaas.server.jobs.verdict import verdict
+from neurocaas.server.jobs.waiting import Skipped, WaitingQueue
 from neurocaas.settings import Settings
 from neurocaas.storage import Store, keys
 
@@ -42,7 +43,6 @@ log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0  # a runner that wrote no segment for so long is taken for lost
 CANCEL_GRACE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 1.0  # progress is read from the store at most this often per attempt
-QUEUE_LENGTH = 256  # stacks that wait, read at once
 
 
 @dataclass(kw_only=True)
@@ -53,24 +53,6 @@ class _Watch:
     changed_at: float
     looked_at: float
     interrupted_at: float | None = None
-
-
-@dataclass(kw_only=True)
-class _Skipped:
-    """What can't be launched in this pass: stacks of these jobs and steps, and those priced for these types."""
-
-    jobs: set[str] = field(default_factory=set)
-    steps: set[int] = field(default_factory=set)
-    instance_types: set[str] = field(default_factory=set)
-
-    def has(self, stack: Stack) -> bool:
-        return stack.job_id in self.jobs or stack.step_id in self.steps or stack.instance_type in self.instance_types
-
-    def excluded(self) -> Iterator[tuple[str, Collection[object]]]:
-        """The fields by which a query leaves them out, with their values."""
-        for name, ones in (("job_id", self.jobs), ("step_id", self.steps), ("instance_type", self.instance_types)):
-            if ones:
-                yield name, ones
 
 
 @dataclass(kw_only=True)
@@ -92,8 +74,8 @@ class JobManager:
     _watches: dict[int, _Watch] = field(default_factory=dict)
     _live: dict[str, Attempt] = field(default_factory=dict)  # by their names
     _busy: Counter[str] = field(default_factory=Counter)  # how many live attempts each job has
-    _queue: deque[Stack] = field(default_factory=deque)
-    _waiting_types: set[str] = field(default_factory=set)  # for which stacks wait, or did not long ago
+    _queue: WaitingQueue = field(default_factory=WaitingQueue)
+    _unlaunched: set[str] = field(default_factory=set)  # jobs of which a stack ended that could not be launched
     _grace_ends: datetime | None = None  # when the next runner that was asked to stop loses its instance
     due: datetime | None = None  # when a turn is needed though nothing happened: a stack may be tried again, or that
 
@@ -118,27 +100,28 @@ class JobManager:
         now = self.clock()
         if self._grace_ends is not None and now >= self._grace_ends:
             hints, self._grace_ends = None, None
-        due = self.due is not None and now >= self.due
+        since = self.due if self.due is not None and now >= self.due else None
         if hints is None:
             self._read_live()
             self._queue.clear()
-            self._waiting_types.clear()
             self.placing.look_again()
             self.due = self._next_due(now)
             self._cancel(now)
             self.following.look_at_all(now)
             self._expect()
-        elif due:
-            self._queue_again(now)
+        elif since is not None:
+            self._queue.take_due(since, now)
             self.due = self._next_due(now)
         ended = self._observe(hints)
-        if hints is None or ended or due:
+        if hints is None or ended or since is not None:
             self._launch_waiting(now)
         for attempt, state in ended.items():
             self._settle(attempt, state, now)
         if self.following.after([one.stack_id for one in ended if one.stack.job.chained], now):
             self._launch_waiting(now)
-        for job_id in self._open_jobs() if hints is None else {attempt.stack.job_id for attempt in ended}:
+        touched = {attempt.stack.job_id for attempt in ended} | self._unlaunched
+        self._unlaunched = set()
+        for job_id in self._open_jobs() if hints is None else touched:
             try:
                 self._conclude(job_id, now)
             except Exception:
@@ -300,6 +283,7 @@ class JobManager:
             waiting = list(stacks.filter(status=Status.WAITING).select_related("job"))
             advance_all(stacks, start=Status.WAITING, to=to, at=now, reason=reason, message=message)
             ledger.release(waiting, now)
+        self._unlaunched |= {one.job_id for one in waiting}
         return [one.pk for one in waiting]
 
     def _stop(self, attempt: Attempt, now: datetime) -> None:
@@ -319,23 +303,23 @@ class JobManager:
 
     def _launch_waiting(self, now: datetime) -> None:
         """Launch stacks in the order in which they came, until no instance is free; then say why the rest waits."""
-        skipped = _Skipped()
-        while stack := self._next_waiting(skipped, now):
+        skipped = Skipped()
+        while stack := self._queue.first(skipped, now):
             job = stack.job
             if self._busy[job.id] >= job.max_instances:
                 allowed = f"The job has as many instances as its analysis may use at once ({job.max_instances})."
-                self._explain_waiting(allowed, Stack.objects.filter(job=job))
+                self._queue.explain(allowed, Stack.objects.filter(job=job))
                 skipped.jobs.add(job.id)
             elif (prepared := self._prepared(stack, now)) is None:
                 skipped.steps.add(stack.step_id)
             elif (placement := self._place(stack, now)) is None:
-                self._queue.popleft()
+                self._queue.pop()
             elif short := self.provider.shortage(Need(**stack.need), placement):
                 # Who came first is served first: nothing smaller overtakes a stack that waits for this type.
-                self._explain_waiting(short, Stack.objects.filter(instance_type=stack.instance_type))
+                self._queue.explain(short, Stack.objects.filter(instance_type=stack.instance_type))
                 skipped.instance_types.add(stack.instance_type)
             else:
-                self._launch(self._queue.popleft(), placement, prepared, now)
+                self._launch(self._queue.pop(), placement, prepared, now)
 
     def _place(self, stack: Stack, now: datetime) -> Placement | None:
         """Where the stack goes; None if no instance will ever do, though one would have when the job was admitted."""
@@ -348,33 +332,6 @@ class JobManager:
             self.following.after(ended, now)
             return None
 
-    def _next_waiting(self, skipped: _Skipped, now: datetime) -> Stack | None:
-        """The first stack in the queue whose job may launch now; the queue is filled again when it has run out."""
-        if self._all_short(skipped):
-            return None  # what is in the queue stays there for the next pass
-        while self._queue and skipped.has(self._queue[0]):
-            self._queue.popleft()
-        if not self._queue:
-            due = _launchable().exclude(retry_at__gt=now)
-            for field_name, ones in skipped.excluded():
-                due = due.exclude(**{f"{field_name}__in": ones})
-            self._queue.extend(due[:QUEUE_LENGTH])
-            self._waiting_types |= {one.instance_type for one in self._queue}
-        return self._queue[0] if self._queue else None
-
-    def _queue_again(self, now: datetime) -> None:
-        """Give the stacks that became due since `self.due` was set their places in the queue, before those that came
-        after them. What would come after all of it, or meets an empty queue, is read when that is filled again."""
-        if self._queue:
-            due = _launchable().filter(retry_at__gte=self.due, retry_at__lte=now, pk__lt=self._queue[-1].pk)
-            queued = {one.pk: one for one in (*due, *self._queue)}
-            self._queue = deque(queued[pk] for pk in sorted(queued))
-            self._waiting_types |= {one.instance_type for one in self._queue}
-
-    def _all_short(self, skipped: _Skipped) -> bool:
-        """Whether no instance is free for any stack that waits, so that looking for one more is in vain."""
-        return bool(skipped.instance_types) and skipped.instance_types >= self._waiting_types
-
     def _launch(self, stack: Stack, placement: Placement, prepared: Prepared, now: datetime) -> None:
         attempt = claim(stack, placement, self.provider, now)
         try:
@@ -384,6 +341,7 @@ class JobManager:
             reason = Reason.NO_CAPACITY if isinstance(fault, NoCapacity) else Reason.INSTANCE_LOST
             end(attempt, reason, f"The instance could not be started: {fault}", self.clock())
             self._clean_up(attempt)
+            self._unlaunched.add(stack.job_id)
             self.following.after([stack.pk] if stack.job.chained and stack.status == Status.FAILED else [], now)
             return
         record(attempt, handle, self.clock())
@@ -417,17 +375,6 @@ class JobManager:
         for name, digest in coming:
             self.preparation.expect(name, digest)
 
-    def _explain_waiting(self, message: str, stacks: QuerySet[Stack]) -> None:
-        """Say why these stacks wait, once: that other numbers are free by now is not told again."""
-        unexplained = {"", Reason.WAITING_FOR_ENVIRONMENT}
-        if self._queue[0].reason not in unexplained:
-            return
-        stacks = stacks.filter(status=Status.WAITING, ready__in=[True], reason__in=unexplained)
-        stacks.update(reason=Reason.WAITING_FOR_INSTANCE, message=message)
-        for stack in self._queue:
-            if stack.reason in unexplained:
-                stack.reason = Reason.WAITING_FOR_INSTANCE
-
     # Concluding
 
     def _open_jobs(self) -> set[str]:
@@ -458,11 +405,3 @@ class JobManager:
             if workflow is not None and workflow.checkpoints:
                 attempts = Attempt.objects.filter(stack__step=step).select_related("stack__job")
                 forget_checkpoints(self.store, [prefix(one) for one in attempts])
-
-
-def _launchable() -> QuerySet[Stack]:
-    """Stacks that wait for an instance, in the order in which they came.
-
-    Prefetched, so that all stacks of a job share one row of it in memory, and see it move.
-    """
-    return waiting(ready=True).filter(job__cancel_requested=False).prefetch_related("job", "step").order_by("pk")
