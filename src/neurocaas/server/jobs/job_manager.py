@@ -18,12 +18,12 @@ from django.db.models import Min, QuerySet
 
 from neurocaas.bank import Hint, NoCapacity, Placement, Provider, State
 from neurocaas.blueprint import Need
-from neurocaas.errors import NeurocaasError, NotFound, Refused
+from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.reasons import Reason
 from neurocaas.runner.checkpoint import forget_checkpoints
-from neurocaas.runner.document import ExitRecord
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.delivered import chunks
+from neurocaas.server.jobs.exit_records import stored, unstored
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
 from neurocaas.server.jobs.following import UNFINISHED, Following
 from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
@@ -179,7 +179,7 @@ class JobManager:
     def _settle(self, attempt: Attempt, state: State, now: datetime) -> None:
         """Record how an attempt ended. It was seen to be gone before this looks for its record: no other will come."""
         try:
-            exit_record = self._exit_record(attempt) or self._unstored_exit_record(attempt)
+            exit_record = stored(attempt, self.store) or unstored(attempt, self.settings.work)
         except ValueError:
             end(attempt, Reason.INTERNAL, "The runner's record of the stack's end can't be read.", now)
         else:
@@ -192,25 +192,6 @@ class JobManager:
             else:
                 end(attempt, Reason.INSTANCE_LOST, "The instance or its runner went away.", now)
         self._clean_up(attempt)
-
-    def _exit_record(self, attempt: Attempt) -> ExitRecord | None:
-        """What the attempt's runner wrote last. Raises ValueError if it is no record."""
-        try:
-            data = self.store.get(keys.exit_record(prefix(attempt)))
-        except NotFound:
-            return None
-        exit_record = ExitRecord.model_validate_json(data)
-        return exit_record if exit_record.token == attempt.token else None
-
-    def _unstored_exit_record(self, attempt: Attempt) -> ExitRecord | None:
-        """What a runner on this machine left in its work folder because the store did not take it."""
-        try:
-            data = (work_folder(self.settings.work, attempt) / "exit.json").read_bytes()
-        except OSError:
-            return None
-        exit_record = ExitRecord.model_validate_json(data)
-        # Results that are not in the store are no results.
-        return exit_record if exit_record.token == attempt.token and not exit_record.succeeded else None
 
     def _note_progress(self, attempt: Attempt) -> None:
         tick, watch = self.ticks(), self._watch(attempt)
@@ -392,8 +373,7 @@ class JobManager:
         job.outputs = self.summarize(job)
         self._forget_checkpoints(job)
         self.certify(job, status, reason)
-        with transaction.atomic():
-            advance(job, to=status, at=now, reason=reason, message=message, outputs=job.outputs)
+        advance(job, to=status, at=now, reason=reason, message=message, outputs=job.outputs)
         self.preparation.forget(job.id)
         del self._busy[job_id]
         self.followers.tell(job.id, ENDED)
