@@ -35,6 +35,13 @@ class NotFound(NeurocaasError):
     http_status = 404
 
 
+class Forbidden(NeurocaasError):
+    """The caller may see the thing, but not do this to it."""
+
+    exit_code = 11
+    http_status = 403
+
+
 class Ambiguous(NeurocaasError):
     """A shortened name fits more than one thing."""
 
