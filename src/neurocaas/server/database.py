@@ -23,7 +23,7 @@ def configuration(database_url: str) -> dict[str, Any]:
     """Django's settings for a database at this URL."""
     return {
         "DATABASES": {"default": _database(database_url)},
-        "INSTALLED_APPS": ["neurocaas.server.jobs"],
+        "INSTALLED_APPS": ["neurocaas.server.jobs", "neurocaas.server.uploads"],
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
@@ -44,8 +44,8 @@ def connect(site: Settings) -> None:
 
 def _migrate_once(site: Settings) -> None:
     """Apply migrations if this code has more of them than the site has seen; asked at every start, so kept cheap."""
-    folder = Path(__file__).parent / "jobs" / "migrations"
-    newest = f"{site.database_url.partition('@')[2]} {max(one.name for one in folder.glob('0*.py'))}"
+    known = sorted(f"{one.parts[-3]}/{one.name}" for one in Path(__file__).parent.glob("*/migrations/0*.py"))
+    newest = f"{site.database_url.partition('@')[2]} {' '.join(known)}"
     marker = site.state / "migrated"
     if marker.is_file() and marker.read_text(encoding="utf-8") == newest:
         return
