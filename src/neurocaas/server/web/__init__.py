@@ -1,0 +1,1 @@
+"""The website: pages, templates, and what browsers load."""
