@@ -49,6 +49,13 @@ class Ambiguous(NeurocaasError):
     http_status = 409
 
 
+class NotNow(NeurocaasError):
+    """What was asked for can't be done as things stand: something is still missing, or still needed."""
+
+    exit_code = 3
+    http_status = 409
+
+
 class Altered(NeurocaasError):
     """A signed document or its results are not what was signed."""
 

@@ -130,6 +130,15 @@ class FileStore:
     def local_path(self, key: str) -> Path | None:
         return self._path(key)
 
+    def receiving(self, name: str) -> Path:
+        """A hidden folder for files that grow for days, on the filesystem of the objects that they become. Made now."""
+        folder = self.root / keys.RECEIVING / keys.segment(name)
+        with _told(f"receive {name}", self.url):
+            self._make_incoming()
+            folder.parent.mkdir(mode=_ROOT_MODE, exist_ok=True)
+            folder.mkdir(mode=_ROOT_MODE, exist_ok=True)
+        return folder
+
     def sweep(self, older_than_seconds: float = _LEFTOVER_SECONDS) -> None:
         """Remove what killed writers left behind. Younger files may still be growing, so they stay."""
         before = time.time() - older_than_seconds
@@ -156,7 +165,7 @@ class FileStore:
                 return
         for name, entry in found:
             if entry.is_dir(follow_symlinks=False):
-                if prefix or entry.name != keys.INCOMING:
+                if prefix or entry.name not in keys.HIDDEN:
                     yield from self._walk(folder / entry.name, prefix + name)
             elif entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(FileNotFoundError):  # deleted since it was listed

@@ -16,9 +16,9 @@ from neurocaas.documents import parse
 from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.protocol import DataRef, Dataset
 from neurocaas.server.jobs.admission import Admissible
+from neurocaas.server.jobs.datasets import folder_names
 from neurocaas.server.jobs.delivered import chunks, delivered
 from neurocaas.server.jobs.models import Job, KnownDigest, Stack
-from neurocaas.server.jobs.staging import folder_names
 from neurocaas.server.jobs.submit import Request, prepare_datasets
 from neurocaas.server.site import Site
 from neurocaas.storage import Store, digest_file, digest_folder, fingerprint, keys

@@ -1,12 +1,12 @@
-"""The addresses of the pages."""
+"""The addresses of the pages. Their names stand alone, as templates use them: `{% url "analyses" %}`."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from neurocaas.server.web import home
+from neurocaas.server.web import home, theme
 
-app_name = "web"
 urlpatterns = [
     path("", home.home, name="home"),
+    path("theme", theme.choose, name="theme"),
 ]
