@@ -67,7 +67,7 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
         ],
         "MIDDLEWARE": [
             "django.middleware.security.SecurityMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
+            "servestatic.middleware.ServeStaticMiddleware",
             "csp.middleware.CSPMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
@@ -126,8 +126,8 @@ def _static() -> dict[str, Any]:
     return {
         "STATIC_URL": "/static/",
         "STATICFILES_DIRS": [WEB / "static"],
-        "WHITENOISE_USE_FINDERS": True,
-        "WHITENOISE_AUTOREFRESH": False,
+        "SERVESTATIC_USE_FINDERS": True,
+        "SERVESTATIC_AUTOREFRESH": False,
     }
 
 

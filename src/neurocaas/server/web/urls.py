@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from django.urls import path
 
-from neurocaas.server.web import home, theme
+from neurocaas.server.web import group, help_page, home, operator, profile, theme, tokens
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("theme", theme.choose, name="theme"),
+    path("help/", help_page.help_page, name="help"),
+    path("group/", group.group, name="group"),
+    path("group/join/", group.join, name="join_group"),
+    path("group/choose/", group.choose, name="choose_group"),
+    path("group/invite/", group.invite, name="invite"),
+    path("group/withdraw/", group.withdraw, name="withdraw_invitation"),
+    path("group/member/", group.member, name="group_member"),
+    path("group/budget/", group.budget, name="group_budget"),
+    path("profile/", profile.profile, name="profile"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<int:token_id>/revoke/", tokens.revoke, name="revoke_token"),
+    path("operator/", operator.overview, name="operator"),
+    path("operator/jobs/", operator.jobs, name="operator_jobs"),
+    path("operator/groups/", operator.groups, name="operator_groups"),
+    path("operator/users/", operator.users, name="operator_users"),
+    path("operator/audit/", operator.audit_log, name="operator_audit"),
 ]
