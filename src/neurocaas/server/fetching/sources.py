@@ -52,13 +52,14 @@ def _in_s3(url: str, web: Web) -> Source:
         raise Refused(f"{url[:200]!r} names no file in a bucket; s3://bucket/folder/file is right.")
     if not bucket.replace("-", "").replace(".", "").isalnum() or not bucket.isascii():
         raise Refused(f"{bucket[:80]!r} can't be a bucket's name; lower-case letters, digits, - and . are right.")
+    name = key.rpartition("/")[2]
     if bucket in web.limits.allowed_buckets:
         # Signed anew for every request, since a signature may run out while a large file arrives.
-        return Source(url_for=lambda method: signed_url(bucket, key, method), shown=url)
+        return Source(url_for=lambda method: signed_url(bucket, key, method), shown=url, name=name)
     # As it stands, except what the request line can't hold: `place` would take % for an escape that was meant.
     path = key.replace("%", "%25").replace("?", "%3F").replace("#", "%23").replace("\\", "%5C").replace(" ", "%20")
     public = f"{_endpoint(bucket, web)}/{bucket}/{path}"
-    return Source(url_for=lambda _: public, shown=url)
+    return Source(url_for=lambda _: public, shown=url, name=name)
 
 
 def _endpoint(bucket: str, web: Web) -> str:

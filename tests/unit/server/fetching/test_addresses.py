@@ -37,7 +37,9 @@ def test_a_public_address_is_asked(number: str) -> None:
 
 
 @given(V4 | V6)
-def test_nothing_that_python_knows_as_special_is_allowed(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+def test_nothing_that_python_knows_as_special_is_allowed(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> None:
     mapped = getattr(address, "ipv4_mapped", None)
     special = (mapped or address).is_private or address.is_multicast or address.is_loopback or address.is_link_local
     if allowed(address):
@@ -53,7 +55,9 @@ def test_an_ipv6_spelling_of_an_ipv4_address_is_judged_as_that_address(address: 
 
 
 @given(V4)
-def test_every_ipv4_address_without_a_public_meaning_hides_in_no_other_ipv6_range(address: ipaddress.IPv4Address) -> None:
+def test_every_ipv4_address_without_a_public_meaning_hides_in_no_other_ipv6_range(
+    address: ipaddress.IPv4Address,
+) -> None:
     assert not allowed(ipaddress.IPv6Address(f"::{address}"))
     assert not allowed(ipaddress.IPv6Address((0x2002 << 112) | (int(address) << 80)))
 
