@@ -11,7 +11,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpcore
@@ -55,6 +55,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: Iterable[bytes] = field(repr=False)
+    redirected: bool = False
 
 
 class Web:
@@ -85,11 +86,11 @@ class Web:
         (Broken, where trying again may help) and Cancelled.
         """
         at = place(url, self.limits)
-        for _ in range(MAX_REDIRECTS + 1):
+        for redirects in range(MAX_REDIRECTS + 1):
             with self._asked(method, at, headers or {}, content) as answer:
                 location = answer.headers.get("location", "")
                 if content is not None or answer.status not in _REDIRECTS or not location:
-                    yield answer
+                    yield replace(answer, redirected=redirects > 0)
                     return
             at = redirected(at, location, self.limits)
         raise Refused(f"The address redirects more than {MAX_REDIRECTS} times; give the one it leads to.")

@@ -26,7 +26,7 @@ _NO_HEAD = frozenset({400, 403, 405, 501})
 class Remote:
     """What a server says about a file. `size_bytes` is None and `etag` empty where it does not say.
 
-    url: where the file was found, after all redirects.
+    url: where the file was found, after all redirects, whose queries are left out.
     """
 
     name: str
@@ -109,8 +109,10 @@ def _remote(url: str, source: Source, answer: Answer, limits: FetchLimits) -> Re
     if size_bytes is not None:
         refuse_larger(size_bytes, limits)
     shown = source.shown if url.startswith("s3://") else answer.place.url
+    if answer.redirected:
+        shown = shown.partition("?")[0]  # where it leads may be signed
     return Remote(
-        name=safe_name(source.name or _called(answer) or _last_part(url) or _last_part(shown)),
+        name=safe_name(source.name or _called(answer) or _last_part(shown) or _last_part(url)),
         size_bytes=size_bytes,
         etag=answer.headers.get("etag", ""),
         url=shown,

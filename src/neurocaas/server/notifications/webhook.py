@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib
 import json
 import logging
 from collections.abc import Mapping
@@ -26,13 +27,14 @@ from neurocaas.settings import FetchLimits
 
 SIGNATURE = "X-NeuroCAAS-Signature"
 TIMEOUT_SECONDS = 10.0
-# apprise's plugins that connect to their service's own servers, wherever the address that a user gives points.
+MAX_CHARACTERS = 2000
+# By apprise's scheme: services that it reaches at their own servers, wherever the address that a user gives points.
 _FIXED = {
-    "NotifyDiscord": "Discord",
-    "NotifyGoogleChat": "Google Chat",
-    "NotifyPushover": "Pushover",
-    "NotifySlack": "Slack",
-    "NotifyTelegram": "Telegram",
+    "discord": ("Discord", "discord.NotifyDiscord"),
+    "gchat": ("Google Chat", "google_chat.NotifyGoogleChat"),
+    "pover": ("Pushover", "pushover.NotifyPushover"),
+    "slack": ("Slack", "slack.NotifySlack"),
+    "tgram": ("Telegram", "telegram.NotifyTelegram"),
 }
 # Services that people run themselves, by apprise's scheme.
 _OWN_SERVERS = frozenset({"jsons", "mmosts", "ntfys"})
@@ -50,10 +52,18 @@ class Request:
     content: Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Service:
+    """A named service, and apprise's plugin that reaches it."""
+
+    called: str
+    plugin: Any
+
+
 def validate_webhook(url: str, *, limits: FetchLimits, network: Network | None = None) -> str:
     """What the address leads to, in words. Raises Refused if nothing is sent there, NotFound if there is no server."""
     if service := _service(url):
-        return _FIXED[type(service).__name__]
+        return service.called
     at = place(_request(url, None).url, limits)
     checked(at.host, at.port, limits.allow_private, (network or Network()).resolve)
     return at.host
@@ -72,8 +82,8 @@ def post(
     """Send to a webhook: whether it arrived, whether to try again, and why not. Raises nothing."""
     try:
         if service := _service(url):
-            arrived = bool(service.notify(title=message.title, body=message.body))
-            return arrived, not arrived, "" if arrived else f"{_FIXED[type(service).__name__]} did not accept it"
+            arrived = bool(service.plugin.notify(title=message.title, body=message.body))
+            return arrived, not arrived, "" if arrived else f"{service.called} did not accept it"
         return _post_signed(_request(url, message), secret, limits, network or Network())
     except Refused as error:
         return False, False, error.message
@@ -119,25 +129,40 @@ def _request(url: str, message: Message | None) -> Request:
     raise Refused(f"The address begins with {scheme or 'nothing'}:, to which nothing is sent; {_RIGHT}")
 
 
-def _service(url: str) -> Any:
-    """apprise's plugin for one of the services with fixed addresses, or None."""
+def _service(url: str) -> _Service | None:
+    """One of the services with fixed addresses, if this is an address of one: apprise's own, or the service's."""
+    if len(url) > MAX_CHARACTERS or not url.isprintable():
+        return None
     scheme = url.partition("://")[0].lower()
-    if scheme in {"http", *_OWN_SERVERS} or len(url) > 2000 or not url.isprintable():
-        return None
-    service = _apprise().instantiate(url, suppress_exceptions=True)
-    if type(service).__name__ not in _FIXED:
-        return None
-    # An address may set all of these; none of them is the user's to choose.
-    service.verify_certificate = True
-    service.socket_connect_timeout = service.socket_read_timeout = TIMEOUT_SECONDS
-    return service
+    for name in {scheme} & _FIXED.keys() or (_FIXED if scheme == "https" else ()):
+        plugin = _plugin(name)
+        bare = _without_options(url)
+        found = plugin.parse_native_url(bare) if scheme == "https" else plugin.parse_url(bare)
+        if not found:
+            continue
+        try:
+            made = plugin(**found)
+        except TypeError as error:  # how apprise says that a part is missing or malformed
+            raise Refused(f"The address is none of {_FIXED[name][0]}'s; copy it whole. {_RIGHT}") from error
+        made.socket_connect_timeout = made.socket_read_timeout = TIMEOUT_SECONDS
+        return _Service(called=_FIXED[name][0], plugin=made)
+    return None
+
+
+def _without_options(url: str) -> str:
+    """The address without apprise's options, which read files of this machine (template) or trust anyone (verify)."""
+    base, _, query = url.partition("?")
+    kept = [pair for pair in query.split("&") if pair.partition("=")[0] in {"key", "token"}]  # Google Chat's own parts
+    return f"{base}?{'&'.join(kept)}" if kept else base
 
 
 @cache
-def _apprise() -> Any:
-    """apprise's class, slow to import. What it and its HTTP library log holds addresses, so they are kept quiet."""
-    from apprise import Apprise
+def _plugin(scheme: str) -> Any:
+    """apprise's class for a service, and no other: it would load a hundred and thirty of them.
 
+    What it and its HTTP library log holds addresses, so they are kept quiet.
+    """
     for name in ("apprise", "urllib3", "requests"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    return Apprise
+    module, _, plugin = _FIXED[scheme][1].partition(".")
+    return getattr(importlib.import_module(f"apprise.plugins.{module}"), plugin)

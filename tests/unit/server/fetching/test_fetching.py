@@ -198,6 +198,15 @@ def test_five_redirects_are_followed(server: Elsewhere, tmp_path: Path) -> None:
     assert fetch("https://data.test/0", tmp_path / "f", limits=limits(), network=server.network).sha256 == SHA256
 
 
+def test_where_a_redirect_led_is_said_without_its_signature(server: Elsewhere) -> None:
+    server.pages["/f"] = lambda handler: handler.reply(302, Location="https://other.test/g.tif?signature=secret")
+    server.pages["/g.tif"] = lambda handler: handler.file(DATA)
+    found = describe("https://data.test/f?id=5", limits=limits(), network=server.network)
+    assert (found.url, found.name) == ("https://other.test/g.tif", "g.tif")
+    plain = describe("https://data.test/g.tif?id=5", limits=limits(), network=server.network)
+    assert plain.url == "https://data.test/g.tif?id=5"
+
+
 def test_a_name_that_changes_its_address_after_the_check_reaches_nothing(server: Elsewhere, tmp_path: Path) -> None:
     """DNS rebinding: the second answer is never asked for, since the address that was checked is connected to."""
     answers = iter([[(LOOPBACK, server.port)]])

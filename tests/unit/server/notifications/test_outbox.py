@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -83,12 +84,14 @@ def post() -> Iterator[Post]:
 
     settings.SECRET_KEY = "tests only"
     mails = Mails()
-    controller = Controller(mails, hostname=LOOPBACK, port=0)
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port = probe.getsockname()[1]
+    controller = Controller(mails, hostname=LOOPBACK, port=port)
     controller.start()
     try:
         with elsewhere("hook.test") as receiver:
             receiver.pages["*"] = lambda handler: handler.reply(200)
-            port = controller.server.sockets[0].getsockname()[1]
             yield Post(mails, port, receiver)
     finally:
         controller.stop()

@@ -24,6 +24,7 @@ ACCEPTED = [
     (SLACK, "Slack"),
     ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ", "Slack"),
     ("https://discord.com/api/webhooks/4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js", "Discord"),
+    ("https://chat.googleapis.com/v1/spaces/AAAA/messages?key=secret&token=secret&verify=no", "Google Chat"),
     ("tgram://123456789:abcdefg_hijklmnop/12315544/", "Telegram"),
     ("https://hook.test/secret", "hook.test"),
     ("jsons://hook.test/secret", "hook.test"),
@@ -169,11 +170,13 @@ def test_slack_gets_its_form_and_its_secret_stays_out_of_the_log(
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("no_proxy", "")
         slack.pages["*"] = lambda handler: handler.reply(status, b"ok")
-        url = f"{SLACK}?verify=no&rto=900"
+        (tmp_path / "passwords.json").write_text('{"text": "a file of this machine"}')
+        url = f"{SLACK}?verify=no&rto=900&template={tmp_path / 'passwords.json'}"
         delivered, again, why = post(url, MESSAGE, secret="s", limits=limits())
     assert (delivered, again) == (status == 200, status != 200)
     assert slack.asked[0][1] == "/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
     assert "Stacks: 1 failed." in slack.asked[0][3].decode()
+    assert "a file of this machine" not in slack.asked[0][3].decode()
     assert "TIiajkdnlazkcOXrIdevi7FQ" not in caplog.text + why
 
 
