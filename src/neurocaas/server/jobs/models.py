@@ -97,7 +97,11 @@ class Job(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["status"]), models.Index(fields=["group", "-submitted_at"])]
+        indexes: ClassVar = [
+            models.Index(fields=["status"]),
+            models.Index(fields=["group", "-submitted_at"]),
+            models.Index(fields=["ended_at"], name="job_ended"),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.id}"
