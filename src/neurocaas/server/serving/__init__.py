@@ -1,0 +1,1 @@
+"""Serving a site: the web process, its supervisor, housekeeping, health, metrics, backup."""
