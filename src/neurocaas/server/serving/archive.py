@@ -117,7 +117,8 @@ class Writer:
 class Member:
     """What was read of an archive: one of its members, not yet known to be as it was written."""
 
-    def __init__(self, tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+    def __init__(self, path: Path, tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+        self._path = path
         self.name = info.name
         self.mode = info.mode & 0o755
         self.is_file, self.is_folder, self.link = info.isreg(), info.isdir(), info.linkname if info.issym() else None
@@ -125,20 +126,26 @@ class Member:
         data = os.fsencode(info.linkname) if info.issym() else b""
         self._source = _Digesting(source or io.BytesIO(data))
 
-    def read(self) -> bytes:
-        return self._source.read(-1)
+    def read(self, size_bytes: int = -1) -> bytes:
+        """So many bytes of the contents, or all. Raises Altered if they can't be read."""
+        try:
+            return self._source.read(size_bytes)
+        except _BROKEN as cause:
+            raise Altered(
+                f"{self._path} is damaged or cut off after the beginning of its member {self.name}."
+            ) from cause
 
     def save(self, path: Path, mode: int) -> None:
         """Write the contents to a new file."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
-            while block := self._source.read(1 << 20):
+            while block := self.read(1 << 20):
                 file.write(block)
 
     def line(self) -> bytes:
         """What the manifest must say of it. Reads what was not read yet."""
-        while self._source.read(1 << 20):
+        while self.read(1 << 20):
             pass
         return _line(self.name, self._source.size_bytes, self._source.digest.hexdigest())
 
@@ -161,7 +168,7 @@ def read(path: Path) -> Iterator[Member]:
                 while (info := tar.next()) is not None:
                     _forget(tar)
                     last = info.name
-                    member = Member(tar, info)
+                    member = Member(path, tar, info)
                     if last == MANIFEST:
                         _compare(path, member, seen)
                         whole = True
@@ -172,7 +179,7 @@ def read(path: Path) -> Iterator[Member]:
         except _BROKEN as cause:
             if not last:
                 raise Refused(f"{path} is not a backup; a file that `neurocaas backup` wrote is right.") from cause
-            raise Altered(f"{path} is damaged in or after its member {last}.") from cause
+            raise Altered(f"{path} is damaged or cut off after its member {last}.") from cause
         if not whole:
             raise Altered(f"{path} is cut off after its member {last}: the list of all members is missing.")
 

@@ -108,8 +108,11 @@ def _copy_database(settings: Settings, copy: Path) -> None:
     if not source.is_file():
         raise Refused(f"{source}: there is no such database, so the site has nothing to be backed up yet.")
     # In one step: while it is read in several, a writer would make it begin again and again.
-    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(copy)) as target:
-        live.backup(target, pages=-1)
+    try:
+        with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(copy)) as target:
+            live.backup(target, pages=-1)
+    except sqlite3.Error as cause:
+        raise StorageFailed(f"The database can't be copied to {copy.parent}: {cause}.") from cause
 
 
 def run_postgresql(url: str, program: str, *arguments: str) -> None:
