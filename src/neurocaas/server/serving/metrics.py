@@ -13,7 +13,6 @@ from pathlib import Path
 from django.db import DatabaseError
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -21,36 +20,11 @@ from prometheus_client.registry import Collector
 from neurocaas.server.jobs import daemon
 from neurocaas.server.jobs.models import NANO, Account, Attempt, Job, Stack, waiting
 from neurocaas.server.jobs.status import LIVE, Status
+from neurocaas.server.serving.counters import registry
 from neurocaas.server.serving.here import this_site
 from neurocaas.settings import Settings
 
 TOKEN_VARIABLE = "NEUROCAAS_METRICS_TOKEN"  # noqa: S105 (a name)
-METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-
-registry = CollectorRegistry()
-ProcessCollector(registry=registry)
-
-_requests = Counter("neurocaas_http_requests", "Requests answered.", ["method", "route", "status"], registry=registry)
-_seconds = Histogram(
-    "neurocaas_http_request_seconds",
-    "From a request to the beginning of its answer.",
-    ["route"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10),
-    registry=registry,
-)
-_uploaded = Counter("neurocaas_upload_bytes", "Bytes of uploads that this process received.", registry=registry)
-
-
-def answered(*, method: str, route: str, status: int, seconds: float) -> None:
-    """Count one request. `route` is a route's name, never a path: each value is a time series of its own."""
-    # Anything may be sent as a method, so what is not known is counted together.
-    _requests.labels(method if method in METHODS else "other", route, str(status)).inc()
-    _seconds.labels(route).observe(seconds)
-
-
-def uploaded(size_bytes: int) -> None:
-    """Count bytes of an upload; Prometheus makes a rate of it."""
-    _uploaded.inc(size_bytes)
 
 
 class SiteFigures(Collector):

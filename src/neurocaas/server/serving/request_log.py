@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from neurocaas.server.logs import request_id
-from neurocaas.server.serving import metrics
+from neurocaas.server.serving import counters
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ def _end(request: HttpRequest, response: HttpResponseBase, began: float) -> Http
     seconds = time.perf_counter() - began
     response.headers[HEADER] = request_id.get()
     route = _route(request)
-    metrics.answered(method=request.method or "", route=route, status=response.status_code, seconds=seconds)
+    counters.answered(method=request.method or "", route=route, status=response.status_code, seconds=seconds)
     user, group = _who(request)
     told = {
         "user": user,
