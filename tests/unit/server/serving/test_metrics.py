@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_a_site_that_is_not_well_says_what_is_wrong_and_nothing_else(
     turn = site / ".neurocaas" / "run" / "manager.turn"
     turn.touch()
     assert _health()[0] == 200
-    os.utime(turn, (0, NOW.timestamp() - 600))
+    os.utime(turn, (0, time.time() - 600))
     assert "it has done nothing for 60" in _health()[1]["manager"]
     turn.touch()
     monkeypatch.setattr(health, "disk_free_bytes", lambda _: 1024)
