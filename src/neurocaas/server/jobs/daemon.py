@@ -60,12 +60,16 @@ def _turn_path(settings: Settings) -> Path:
 
 def leader(settings: Settings) -> int | None:
     """The process id of the manager that leads this site now; None if none answers."""
-    if not ring(bell_path(settings), PING):
-        return None
+    return last_leader(settings) if ring(bell_path(settings), PING) else None
+
+
+def last_leader(settings: Settings) -> int | None:
+    """The same without a ring, for who asks often: a bell that is rung too often is deaf for a moment."""
     try:
-        return int(json.loads(_lock_path(settings).read_text(encoding="utf-8"))["pid"])
+        pid = int(json.loads(_lock_path(settings).read_text(encoding="utf-8"))["pid"])
     except (OSError, ValueError, KeyError):
         return None
+    return pid if Path(f"/proc/{pid}").exists() else None
 
 
 def wake(settings: Settings, message: str = WAKE) -> None:

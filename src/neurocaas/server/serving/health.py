@@ -60,7 +60,7 @@ def _there(folder: Path) -> Path:
 
 
 def _manager(settings: Settings) -> str:
-    if daemon.leader(settings) is None:
+    if daemon.last_leader(settings) is None:
         return "none leads"
     age = daemon.turn_age_seconds(settings)
     return OK if age is not None and age < TURN_SECONDS else f"it has done nothing for {age or 0:.0f} seconds"

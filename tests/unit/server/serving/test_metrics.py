@@ -107,7 +107,7 @@ def test_a_site_that_is_not_well_says_what_is_wrong_and_nothing_else(
     status, answer = _health()
     assert (status, answer["status"], answer["manager"]) == (503, "failing", "none leads")
     assert (answer["database"], answer["store"]) == ("ok", "ok")
-    monkeypatch.setattr(health.daemon, "leader", lambda _: 1)
+    monkeypatch.setattr(health.daemon, "last_leader", lambda _: 1)
     assert _health()[1]["manager"] == "it has done nothing for 0 seconds"
     turn = site / ".neurocaas" / "run" / "manager.turn"
     turn.touch()
