@@ -11,6 +11,8 @@ from django.core.asgi import get_asgi_application
 
 from neurocaas.server.serving.configuration import connect_fully
 from neurocaas.server.serving.hub import hub
+from neurocaas.server.serving.wiring import VARIABLE
+from neurocaas.settings import read_settings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -20,7 +22,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 def application() -> Application:
     """The application of the site that NEUROCAAS_SITE names."""
-    site = connect_fully(Path(os.environ["NEUROCAAS_SITE"]))
+    site = connect_fully(read_settings(Path(os.environ[VARIABLE])))
     pages = get_asgi_application()
 
     async def serve(scope: Message, receive: Receive, send: Send) -> None:

@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from neurocaas.server.database import configuration, migrate_once
 from neurocaas.server.serving.wiring import serve_site
 from neurocaas.server.site import Site
-from neurocaas.settings import Settings, read_settings
+from neurocaas.settings import Settings
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
@@ -22,9 +22,8 @@ LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 IDENTITY_PROVIDERS = ("orcid", "github", "google")
 
 
-def connect_fully(root: Path) -> Site:
-    """The site at `root`, with all of Django set up for it, once per process, and every table up to date."""
-    settings = read_settings(root)
+def connect_fully(settings: Settings) -> Site:
+    """The site, with all of Django set up for it, once per process, and every table up to date."""
     if not django_settings.configured:
         django_settings.configure(**full_configuration(settings, secret_key(settings)))
         django.setup()
@@ -66,6 +65,7 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
             "ninja",
         ],
         "MIDDLEWARE": [
+            "neurocaas.server.serving.request_log.RequestLog",
             "django.middleware.security.SecurityMiddleware",
             "servestatic.middleware.ServeStaticMiddleware",
             "csp.middleware.CSPMiddleware",
