@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -86,7 +87,9 @@ def in_memory(array: Any, path: str, *, stacked_last: bool = False) -> Held:
 
 
 def in_pages(array: Any, path: str) -> Held:
-    """An array whose numbers lie one after the other in a file, a page of which is read at once."""
+    """A mapped array, whose numbers lie one after the other in a file, of which a page is read at once."""
+    # Otherwise the kernel reads megabytes ahead of each of the pages, which lie far apart.
+    array._mmap.madvise(mmap.MADV_RANDOM)
     grain = [1] * array.ndim
     if array.ndim:
         columns_first = array.flags.f_contiguous and not array.flags.c_contiguous
