@@ -71,7 +71,8 @@ def _opened(file: Path, kind: str, cache: Path, sha256: str, selection: Selectio
     found = shelf.find(place)
     if found is not None:
         return found
-    if not file.is_file():
+    # A link would show, with the server's own rights, whatever its workflow made it point at.
+    if file.is_symlink() or not file.is_file():
         raise NotFound(f"There is no file {file.name} among the results any more.")
     if KINDS.get(kind, UNKNOWN).reader == "nothing":
         sentence = f"No viewer here shows {kind} files."

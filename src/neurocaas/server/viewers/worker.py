@@ -47,6 +47,10 @@ def main() -> None:
 def open_file(path: Path, kind: str, wanted: Wanted) -> Said:
     """What is shown of this file; a sentence if nothing can be."""
     try:
+        path.open("rb").close()
+    except OSError as cause:
+        return _not_shown(f"The server can't read the result file: {cause.strerror}.", lasting=False)
+    try:
         return _reader(KINDS.get(kind, UNKNOWN).reader)(path, kind, wanted)
     except ImportError as cause:
         if cause.name is None or cause.name.partition(".")[0] == "neurocaas":
@@ -64,7 +68,7 @@ def open_file(path: Path, kind: str, wanted: Wanted) -> Said:
         )
 
 
-def _not_shown(sentence: str, remedy: str, *, lasting: bool = True) -> Said:
+def _not_shown(sentence: str, remedy: str = "", *, lasting: bool = True) -> Said:
     preview: dict[str, Any] = {"form": "not shown", "sentence": sentence, "remedy": remedy, "lasting": lasting}
     return Said(preview=preview)
 

@@ -44,11 +44,19 @@ def show_mat(path: Path, kind: str, wanted: Wanted) -> Said:
     def open_it(name: str) -> Held:
         if name in fields:
             return _held(source, fields[name], name)
-        source.admit(math.prod(held[name][0]) * LARGEST_NUMBER_BYTES, name, 2 * MEMORY_BYTES)
+        shape, kind_of = held[name]
+        source.admit(math.prod(shape) * _number_bytes(kind_of), name, 2 * MEMORY_BYTES)
         with source.reading():
             return _held(source, _load(source, path, name), name)
 
     return show(Listing(entries=entries, open=open_it), wanted)
+
+
+def _number_bytes(kind: str) -> int:
+    try:
+        return np.dtype(DTYPES.get(kind, kind)).itemsize
+    except TypeError:
+        return LARGEST_NUMBER_BYTES
 
 
 def _load(source: Source, path: Path, name: str) -> Any:
