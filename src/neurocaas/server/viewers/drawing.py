@@ -23,11 +23,14 @@ DPI = 200
 WIDTH = 4.8  # inches; on a phone of 390 px a letter of 9 points is then 10 px high
 RIGHT, TOP, BOTTOM = 0.2, 0.4, 0.52
 STEPS = [1, 2, 2.5, 5, 10]
-BAR_ROOM, BAR = 0.72, 0.12
+BAR_ROOM, BAR = 0.4, 0.12
 TITLE_LETTERS = 56
 # Share of the numbers at either end that are drawn in the last colour, so that one outlier does not grey the rest.
 TAIL_PERCENT = 0.5
+TALLEST = 4.6  # inches, of an image
+SLIM = 12  # times as long as wide, and its pixels can not be square any more
 MARKED = 60  # points at most, for each to be marked
+CLOSE = 1e-3  # of their size, how far apart numbers are that labels of three digits do not tell apart
 FAR = 3.0  # times as wide as without the tails
 
 
@@ -99,7 +102,7 @@ class _Page:
         )
 
     def across(self) -> None:
-        self.axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=STEPS, integer=True))
+        self.axes.xaxis.set_major_locator(_ticks(self.width / 0.6, integer=True))
         self.axes.xaxis.set_major_formatter(FuncFormatter(_whole))
 
     def place(self, left: float, width: float) -> tuple[float, float, float, float]:
@@ -124,6 +127,9 @@ class _Page:
 def _traces(block: Block, values: np.ndarray, colours: _Colours) -> bytes:
     """One line with its values on the axis, or several above each other, each with the middle of its own as base."""
     count, points = values.shape
+    if count == 1:
+        values, name = _without_base(values)
+        block = block.model_copy(update={"down": Axis(label=name)})
     low, high = _around(values)
     left = _room([compact(low), compact(high)] if count == 1 else ["00"], block.down.label)
     page = _Page(block, colours, 2.1 if count == 1 else min(0.36 * count + 0.7, 5.0), left=left)
@@ -135,7 +141,7 @@ def _traces(block: Block, values: np.ndarray, colours: _Colours) -> bytes:
     if count == 1:
         axes.plot(at, values[0], color=colours.lines[0], **style)
         axes.set_ylim(low, high)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=STEPS))
+        axes.yaxis.set_major_locator(_ticks(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(value)))
         axes.grid(axis="y", color=colours.faint, linewidth=0.6)
         axes.set_axisbelow(True)
@@ -191,38 +197,39 @@ def _map(block: Block, values: np.ndarray, colours: _Colours) -> bytes:
     is_image = block.how == "image"
     rows, columns = values.shape
     left = _room([f"{rows * block.down.step:,}"], block.down.label)
-    across = WIDTH - left - BAR_ROOM - 0.1
-    ratio = (rows * block.down.step) / (columns * block.across.step)
-    height = min(max(across * ratio, 0.8), 5.2) if is_image else min(max(0.05 * rows, 1.5), 3.2)
-    page = _Page(block, colours, height, left=left, right=BAR_ROOM + 0.1)
+    values, base = _without_base(values)
     low, high, extend = _limits(values)
+    labels = 0.08 * max(len(compact(low)), len(compact(high)), 3)
+    width, height = WIDTH - left - BAR_ROOM - labels, min(max(0.05 * rows, 1.5), 3.2)
+    ratio = (rows * block.down.step) / (columns * block.across.step)
+    is_square = is_image and 1 / SLIM <= ratio <= SLIM
+    if is_square:
+        width, height = min(width, TALLEST / ratio), min(width * ratio, TALLEST)
+    page = _Page(block, colours, height, left=left, right=WIDTH - left - width)
     painted = colormaps["gray" if is_image else "viridis"].with_extremes(bad=colours.missing)
     drawn = page.axes.imshow(
         np.ma.masked_invalid(values), cmap=painted, vmin=low, vmax=high, extent=_extent(block, rows, columns),
-        aspect="equal" if is_image else "auto", interpolation="antialiased", interpolation_stage="rgba",
+        aspect="auto", interpolation="antialiased", interpolation_stage="rgba",
     )  # fmt: skip
     page.across()
-    page.axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=STEPS, integer=True))
+    page.axes.yaxis.set_major_locator(_ticks(height / 0.35, integer=True))
     page.axes.yaxis.set_major_formatter(FuncFormatter(_whole))
-    bar = page.figure.add_axes(_bar_place(page, ratio if is_image else None, across))
+    bar = page.figure.add_axes(page.place(left + width + 0.1, BAR))
     page.style(bar)
     colourbar = page.figure.colorbar(drawn, cax=bar, extend=extend, extendfrac=0.03)
     colourbar.outline.set_visible(False)
-    colourbar.locator = MaxNLocator(nbins=5, steps=STEPS)
+    colourbar.locator = _ticks(height / 0.35)
     colourbar.formatter = FuncFormatter(lambda value, _: compact(value))
     colourbar.update_ticks()
+    if base:
+        style: dict[str, Any] = {"size": 8, "color": colours.grey, "ha": "right"}
+        page.figure.text(1 - 0.1 / WIDTH, 0.06 / page.whole, base, parse_math=False, **style)
     return page.png()
 
 
-def _bar_place(page: _Page, ratio: float | None, across: float) -> tuple[float, float, float, float]:
-    """Beside the drawing, as high as it: square pixels may leave some of its room free."""
-    x, y, _, height = page.place(page.left + page.width + 0.1, BAR)
-    if ratio is not None and across * ratio < page.height:
-        drawn = across * ratio / page.whole
-        y, height = y + (height - drawn) / 2, drawn
-    elif ratio is not None:
-        x = (page.left + (across + page.height / ratio) / 2 + 0.1) / WIDTH
-    return x, y, BAR / WIDTH, max(height, 0.4 / page.whole)
+def _ticks(room: float, *, integer: bool = False) -> MaxNLocator:
+    """Round places, no more than fit."""
+    return MaxNLocator(nbins=int(min(max(room, 1), 5)), steps=STEPS, integer=integer)
 
 
 def _extent(block: Block, rows: int, columns: int) -> tuple[float, float, float, float]:
@@ -256,6 +263,15 @@ def _limits(values: np.ndarray) -> tuple[float, float, Any]:
 def _room(labels: list[str], label: str) -> float:
     """Inches to the left of a drawing for the labels of its numbers, and for what they count."""
     return 0.24 + 0.075 * max(map(len, labels)) + (0.22 if label else 0.05)
+
+
+def _without_base(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Numbers that lie close together far from zero, less what they share, for their labels to differ; and its name."""
+    known = values[np.isfinite(values)]
+    if not known.size or np.ptp(known) == 0 or np.ptp(known) > CLOSE * np.abs(known).max():
+        return values, ""
+    base = float(f"{np.median(known):.5g}")
+    return values - base, f"difference from {base:.5g}".replace("-", "−")
 
 
 def _around(values: np.ndarray) -> tuple[float, float]:

@@ -6,6 +6,7 @@ its limits allow, and whoever reads what it prints trusts none of it.
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import resource
@@ -21,6 +22,7 @@ from neurocaas.server.viewers.readers.said import Said, Wanted, line, sentence_o
 # Beyond these a library is told that there is no more, before the sandbox has to kill it.
 DATA_BYTES = 1280 * 1024**2
 CPU_SECONDS = 15
+LONGEST_CELL = 16 * 1024**2
 INSTALL = "pip install 'neurocaas[compare]'"
 DOWNLOAD = "Download it to open it with a program of its own."
 
@@ -36,6 +38,7 @@ def main() -> None:
     ):
         hard = resource.getrlimit(limit)[1]
         resource.setrlimit(limit, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    csv.field_size_limit(LONGEST_CELL)
     # Libraries print, and only the answer may come out where it is expected.
     with os.fdopen(os.dup(1), "wb") as answer:
         os.dup2(2, 1)

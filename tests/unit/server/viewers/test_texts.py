@@ -59,7 +59,7 @@ def test_of_a_wide_table_the_first_columns_are_shown(see: See) -> None:
 
 
 def test_a_long_cell_is_shortened(see: See) -> None:
-    assert len(see("a.csv", b"a,b\n" + b"x" * 500_000 + b",2\n").preview.rows[0][0]) == 300
+    assert len(see("a.csv", b"a,b\n" + b"x" * 100_000 + b",2\n").preview.rows[0][0]) == 300
 
 
 def test_of_a_long_table_the_beginning_is_read(see: See, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,9 @@ def test_any_bytes_are_a_table_or_a_sentence(see: See, rows: list[list[str]], ta
 def test_json_is_indented_and_means_the_same(see: See, value: Any) -> None:
     preview = see("a.json", json.dumps(value).encode()).preview
     assert preview.form == "json"
-    assert repr(json.loads(preview.text)) == repr(json.loads(json.dumps(value, indent=2).replace("\x7f", "�")))
+    assert repr(json.loads(preview.text)) == repr(
+        json.loads(json.dumps(value, ensure_ascii=False).replace("\x7f", "�"))
+    )
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1,]", b"", b"\xff", b"[" * 200_000, b"9" * 10_000])

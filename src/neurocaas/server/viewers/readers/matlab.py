@@ -54,7 +54,7 @@ def show_mat(path: Path, kind: str, wanted: Wanted) -> Said:
 
 def _number_bytes(kind: str) -> int:
     try:
-        return np.dtype(DTYPES.get(kind, kind)).itemsize
+        return int(np.dtype(DTYPES.get(kind, kind)).itemsize)
     except TypeError:
         return LARGEST_NUMBER_BYTES
 
