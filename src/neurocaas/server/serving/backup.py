@@ -40,7 +40,9 @@ SITE_PREFIX = "site/"
 STORE_PREFIX = "store/"
 
 # What can be made again or means something on this machine only, and what is archived apart.
-LEFT_OUT = frozenset({"run", "work", "environments", "versions", "logs", "migrated", "migrated-fully", "uploads", "store"})
+LEFT_OUT = frozenset(
+    {"run", "work", "environments", "versions", "logs", "migrated", "migrated-fully", "uploads", "store"}
+)
 _DATABASE_FILE = re.compile(r"neurocaas\.sqlite3(-wal|-shm|-journal)?")
 _RESULTS = re.compile(
     r"groups/[^/]+/jobs/[^/]+/(?:stacks/[^/]+/attempts/[^/]+/(?:results|checkpoints)|outputs)/.+", re.DOTALL

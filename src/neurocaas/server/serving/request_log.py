@@ -36,7 +36,7 @@ Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
 class RequestLog:
-    """Sync and async. Who answers a request as somebody sets `request.caller` (with `user` and `group`)."""
+    """Sync and async. Who a request comes from is what `callers.caller_of` found out."""
 
     sync_capable = True
     async_capable = True

@@ -45,7 +45,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
     request.resolver_match = ResolverMatch(
         lambda: None, (), {"key": "3a-secret"}, url_name="reset", route="reset/<key>/"
     )
-    request.caller = SimpleNamespace(user="ada", group="lab")  # type: ignore[attr-defined]
+    request._caller = SimpleNamespace(user="ada", group="lab")  # type: ignore[attr-defined]
     return HttpResponse("ok")
 
 
