@@ -27,6 +27,7 @@ def main() -> None:
     django.setup()
     call_command("migrate", verbosity=0)
     from neurocaas.server.uploads.desk import Desk
+    from neurocaas.server.uploads.direct import DirectProtocol
     from neurocaas.server.uploads.tus import Tus
     from neurocaas.storage import open_store
 
@@ -34,7 +35,7 @@ def main() -> None:
         return Everybody()
 
     app = Tus(Desk(store=open_store(store)), authorize)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", http=DirectProtocol))
     server.run(sockets=[socket.socket(fileno=int(descriptor))])
 
 
