@@ -61,7 +61,7 @@ def disposition(filename: str, *, inline: bool = False) -> str:
 
 
 def _wanted(header: str, size: int) -> tuple[int, int] | None:
-    """From which byte to before which. All of it where the header asks for nothing that is understood; None for naught."""
+    """From which byte to before which: all of it where the header is not understood; None where there is nothing."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.group(1) == match.group(2) == "":
         return 0, size
