@@ -47,7 +47,7 @@ def test_a_job_is_followed_to_its_end(api: httpx.Client, local_site: TestSite) -
     assert [name for name, _ in told][-1] == "ended"
     assert told[0][0] == "changed"
     assert told[-1][1]["status"] == "succeeded", told[-1]
-    files = {one["path"].rpartition("/")[2]: one["url"] for one in api.get(f"jobs/{job}/files").json()}
+    files = {one["path"].rpartition("/")[2]: absolute(api, one["url"]) for one in api.get(f"jobs/{job}/files").json()}
     assert {"out.txt", "log.txt", "certificate.json"} <= files.keys()
     assert api.get(files["out.txt"]).text == "DATASET 0\n"
     assert api.get(files["out.txt"], headers={"Range": "bytes=0-6"}).text == "DATASET"
@@ -86,10 +86,14 @@ def stage(api: httpx.Client, local_site: TestSite) -> str:
     content = path.read_bytes()
     known = {"path": path.name, "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     begun = api.post("uploads", json={"name": path.name, "form": "file", "files": [known]}).json()
-    url = f"{api.base_url.scheme}://{api.base_url.netloc.decode()}{begun['files'][0]['tus_url']}"
+    url = absolute(api, begun["files"][0]["tus_url"])
     headers = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
     sent = api.patch(url, content=content, headers=headers)
     assert sent.status_code == 204, sent.text
     done = api.post(f"uploads/{begun['id']}/complete", json={})
     item: str = done.json()["item"]
     return item
+
+
+def absolute(api: httpx.Client, path: str) -> str:
+    return str(api.base_url.copy_with(path=path, query=None))
