@@ -12,6 +12,7 @@ from support.serving import make_account, web_process
 from support.sites import TestSite
 
 EXAMPLES_EACH = 8
+LONGEST_LINE = 60_000  # longer ones the HTTP server refuses before this site sees them
 STREAMS = ("/events", "/sample")  # the first ends with its job, the second builds an environment
 
 
@@ -57,9 +58,10 @@ def _try(operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode
         nonlocal count
         count += 1
         answer = case.call(headers=headers)
-        assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.text}"
-        if answer.status_code >= 400:
-            assert answer.headers.get("content-type", [""])[0] == "application/problem+json", case.as_curl_command()
+        asked = case.as_curl_command()[:400]
+        assert answer.status_code < 500, f"{asked}: {answer.text}"
+        if answer.status_code >= 400 and len(case.as_curl_command()) < LONGEST_LINE:
+            assert answer.headers.get("content-type", [""])[0] == "application/problem+json", asked
             assert answer.json()["detail"]
 
     try:
