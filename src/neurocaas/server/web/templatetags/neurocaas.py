@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from neurocaas.server.jobs.ledger import shown
+from neurocaas.server.web.links import job_page
 
 register = template.Library()
 
@@ -55,7 +56,11 @@ def seconds(duration: float | timedelta | None) -> str:
     if total < 9.95:
         return f"{max(total, 0):.1f}".removesuffix(".0") + f"{SPACE}s"
     whole = round(total)
-    for unit, name, smaller, smaller_name in ((DAY, "d", HOUR, "h"), (HOUR, "h", MINUTE, "min"), (MINUTE, "min", 1, "s")):
+    for unit, name, smaller, smaller_name in (
+        (DAY, "d", HOUR, "h"),
+        (HOUR, "h", MINUTE, "min"),
+        (MINUTE, "min", 1, "s"),
+    ):
         if whole >= unit:
             rest = whole % unit // smaller
             return f"{whole // unit}{SPACE}{name}" + (f" {rest}{SPACE}{smaller_name}" if rest else "")
@@ -73,7 +78,9 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
         return f"{at.day}{SPACE}{at:%b}{SPACE}{at.year}"
     if length < MINUTE:
         return "just now" if since >= 0 else "in a moment"
-    unit, name = next((unit, name) for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")) if length >= unit)
+    unit, name = next(
+        (unit, name) for unit, name in ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")) if length >= unit
+    )
     count = int(length // unit)
     words = f"{count}{SPACE}{name}{'' if count == 1 else 's'}"
     return f"{words} ago" if since >= 0 else f"in {words}"
@@ -106,3 +113,9 @@ def place(context: Context, route: str, title: str) -> dict[str, object]:
     path = request.path if request else ""
     inside = url != "/" and path.startswith(url.rstrip("/") + "/")
     return {"url": url, "title": title, "here": "page" if path == url else "true" if inside else ""}
+
+
+@register.simple_tag(name="job_page")
+def job_page_(job_id: str) -> str:
+    """The address of a job's page."""
+    return job_page(job_id)
