@@ -9,7 +9,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from neurocaas.blueprint.config_files import MAX_CONFIG_BYTES
@@ -102,15 +101,6 @@ def config(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     )
 
 
-@require_POST
-@page
-def delete_config(request: HttpRequest, caller: Caller, name: str, identity: str) -> HttpResponse:
-    check_visible(this_site(), caller, name)
-    gone = saved.delete(caller, name, identity)
-    messages.success(request, f"The configuration {gone.name} was deleted.")
-    return HttpResponseRedirect(reverse("new_job", args=[name]))
-
-
 def _asked_for(request: HttpRequest, caller: Caller, name: str) -> tuple[Resolved, str]:
     check_visible(this_site(), caller, name)
     caller.require_group()
@@ -131,6 +121,10 @@ def _act(request: HttpRequest, caller: Caller, resolved: Resolved, asked: Asked)
             case "load":
                 loaded = _with_saved(caller, resolved, asked, request.POST.get("saved", ""))
                 return _form(request, caller, resolved, loaded)
+            case "forget":
+                gone = saved.delete(caller, name, request.POST.get("saved", ""))
+                messages.success(request, f"The configuration {gone.name} was deleted.")
+                return _form(request, caller, resolved, asked)
             case "keep":
                 kept = saved.save(caller, name, request.POST.get("save_name", ""), asked.config(schema))
                 messages.success(request, f"{kept.name} was saved; everybody in {caller.group} can load it.")

@@ -14,11 +14,12 @@ from django.utils.http import urlencode
 
 from neurocaas.errors import NotFound
 from neurocaas.server.analyses import Resolved
+from neurocaas.server.api.uploads import desk
 from neurocaas.server.catalogue.listing import check_visible
 from neurocaas.server.catalogue.samples import samples
 from neurocaas.server.groups.scope import Caller
 from neurocaas.server.jobs.datasets import kinds
-from neurocaas.server.serving.wiring import this_desk, this_site
+from neurocaas.server.serving.wiring import this_site
 from neurocaas.server.uploads.completing import store_file
 from neurocaas.server.web.analyses import resolve
 from neurocaas.server.web.pages import page
@@ -68,7 +69,7 @@ def _staged(caller: Caller, resolved: Resolved, files: list[Path]) -> str:
     with tempfile.TemporaryDirectory(prefix="neurocaas-sample-") as temporary:
         for one in chosen:
             copy = Path(shutil.copyfile(one, Path(temporary) / one.name))
-            item = store_file(this_desk(), caller.group, caller.user, one.name, copy, origin=f"sample of {name}")
+            item = store_file(desk(), caller.group, caller.user, one.name, copy, origin=f"sample of {name}")
             ids.append(str(item.id))
     return f"{reverse('new_job', args=[name])}?{urlencode({'data': ids}, doseq=True)}"
 

@@ -18,5 +18,4 @@ urlpatterns = [
     path("analyses/<slug:name>/new/quote", new_job.quote, name="new_job_quote"),
     path("analyses/<slug:name>/new/data", new_job.data, name="new_job_data"),
     path("analyses/<slug:name>/new/config", new_job.config, name="new_job_config"),
-    path("analyses/<slug:name>/configs/<str:identity>/delete", new_job.delete_config, name="delete_config"),
 ]
