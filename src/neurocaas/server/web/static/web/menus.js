@@ -5,7 +5,10 @@ function closeAllBut(kept) {
 }
 
 document.addEventListener("click", (event) => closeAllBut(event.target.closest("details.menu")));
-document.addEventListener("focusin", (event) => closeAllBut(event.target.closest("details.menu")));
+// Only when the keyboard moved the focus: closing one menu under a pressed mouse button would move the next one away.
+document.addEventListener("focusin", (event) => {
+  if (event.target.matches(":focus-visible")) closeAllBut(event.target.closest("details.menu"));
+});
 
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
