@@ -1,4 +1,4 @@
-"""Rows as years of use leave them: groups, jobs of ten to a hundred stacks and a few large ones, attempts, money, data."""
+"""Rows as years of use leave them: groups, jobs of ten to a hundred stacks and a few large, attempts, money, data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import count, islice
 from typing import Any
 
 from django.db import connection, models, transaction
@@ -26,6 +25,7 @@ JOBS_PER_STACK = 3_000 / 200_000
 LARGEST = 10_000 / 200_000
 BUSIEST, READER, OPERATOR = "lab-00", "user-00-0", "operator"
 AT_ONCE = 1_000
+MOST_STACKS = 10_000  # of one job
 DAYS = 730
 ANALYSES = ("pca", "caiman", "deeplabcut", "pmd", "locanmf")
 CONFIG = {"rank": 12, "window_seconds": 4.5, "channels": [0, 1, 2, 3], "method": "svd"}
@@ -46,29 +46,31 @@ class Seeded:
 
 
 def seed(stacks: int) -> Seeded:
-    """Fill an empty database with so many stacks."""
+    """Fill an empty database with so many stacks.
+
+    The first stack of each job, with its attempt and entries, is made by Django's models; the database itself makes the
+    others after it, since making each in Python takes minutes.
+    """
     chance = random.Random(1)
     members = _groups()
-    sizes = _sizes(stacks, chance)
-    jobs = [_job(number, size, members, chance) for number, size in enumerate(sizes)]
+    jobs = [_job(number, size, members, chance) for number, size in enumerate(_sizes(stacks, chance))]
     with transaction.atomic():
         _save(jobs)
-        steps = [Step(pk=number, job=job, index=0, name=job.analysis, **_of(job)) for number, job in enumerate(jobs, 1)]
+        steps = [Step(job=job, index=0, name=job.analysis, **_of(job)) for job in jobs]
         _save(steps)
-        made = _stacks(jobs, steps, sizes, chance)
-        numbers = count(1)
-        while some := list(islice(made, AT_ONCE)):
-            _save(some)
-            attempts = [one for stack in some for one in _attempts(stack, numbers, chance)]
-            _save(attempts)
-            _save(entry for one in attempts for entry in _charges(one))
-        _accounts(jobs, sizes)
+        firsts = [_stack(number, step) for number, step in enumerate(steps)]
+        _save(firsts)
+        attempts = [_attempt(stack) for stack in firsts]
+        _save(attempts)
+        _save(entry for attempt in attempts for entry in _entries(attempt))
+        multiply()
+        _accounts(jobs)
         _items(members, chance)
     if connection.vendor == "postgresql":  # which does so by itself, some time after such a change
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
     ours = [job.id for job in jobs if job.group_id == BUSIEST]
-    return Seeded(largest=jobs[0].id, ordinary=ours[len(ours) // 2], jobs=len(jobs), stacks=sum(sizes))
+    return Seeded(largest=jobs[0].id, ordinary=ours[len(ours) // 2], jobs=len(jobs), stacks=Stack.objects.count())
 
 
 def _groups() -> dict[str, list[str]]:
@@ -113,7 +115,7 @@ def _job(number: int, size: int, members: dict[str, list[str]], chance: random.R
         config=CONFIG,
         seed=number,
         bound_nanodollars=size * NANODOLLARS_PER_HOUR,
-        max_instances=100,
+        max_instances=size,
         status=status,
         reason="" if status == Status.SUCCEEDED else "code_error" if status == Status.FAILED else "cancelled",
         message="" if status == Status.SUCCEEDED else MESSAGE,
@@ -129,27 +131,15 @@ def _of(job: Job) -> dict[str, str]:
     return same | {"environment_digest": job.version}
 
 
-def _stacks(
-    jobs: Sequence[Job], steps: Sequence[Step], sizes: Sequence[int], chance: random.Random
-) -> Iterator[Stack]:
-    number = 0
-    for job, step, size in zip(jobs, steps, sizes, strict=True):
-        for index in range(size):
-            number += 1
-            failed = job.status != Status.SUCCEEDED and (index == 0 or chance.random() < 0.3)
-            yield _stack(number, job, step, index, failed=failed)
-
-
-def _stack(number: int, job: Job, step: Step, index: int, *, failed: bool) -> Stack:
-    name = f"session-{index:05d}"
+def _stack(number: int, step: Step) -> Stack:
+    """The first of its job, which ended as the job did."""
+    job, name = step.job, "session-0"
     place = f"groups/{job.group_id}/data/{number:032x}/file"
     source = {"name": "movie", "form": "file", "filename": f"{name}.npy", "key": place, "size_bytes": 10**9}
     return Stack(
-        pk=number,
         job=job,
         step=step,
-        index=index,
-        dataset_index=index,
+        index=0,
         dataset=name,
         folder=name,
         inputs=[source | {"sha256": f"{number:064x}"}],
@@ -161,50 +151,45 @@ def _stack(number: int, job: Job, step: Step, index: int, *, failed: bool) -> St
         price_nanodollars_per_hour=NANODOLLARS_PER_HOUR,
         charged_nanodollars=NANODOLLARS_PER_HOUR // 2,
         reuse_key=f"{number:064x}",
-        status=job.status if failed else Status.SUCCEEDED,
-        reason=job.reason if failed else "",
-        message=MESSAGE if failed else "",
-        progress=0.4 if failed else 1.0,
+        status=job.status,
+        reason=job.reason,
+        message=job.message,
+        progress=1.0 if job.status == Status.SUCCEEDED else 0.4,
         attempts_made=1,
         tries=1,
-        published_attempt=None if failed else 1,
+        published_attempt=1,
         started_at=job.started_at,
         ended_at=job.ended_at,
     )
 
 
-def _attempts(stack: Stack, numbers: Iterator[int], chance: random.Random) -> Iterator[Attempt]:
-    """One that ended as the stack did; one in ten was interrupted before and went elsewhere."""
-    interrupted = chance.random() < 0.1
-    for number in (1, 2) if interrupted else (1,):
-        last = number == 2 or not interrupted
-        yield Attempt(
-            pk=next(numbers),
-            stack=stack,
-            number=number,
-            token=f"{stack.pk:032x}",
-            status=stack.status if last else Status.FAILED,
-            reason=stack.reason if last else "instance_lost",
-            message=stack.message if last else "The instance was taken back.",
-            provider="aws",
-            instance_type=stack.instance_type,
-            price_nanodollars_per_hour=NANODOLLARS_PER_HOUR,
-            handle=f"i-{stack.pk:017x}",
-            launched_at=stack.job.submitted_at,
-            started_at=stack.started_at,
-            ended_at=stack.ended_at,
-            exit_record=_record(stack),
-            cost_nanodollars=stack.charged_nanodollars // (2 if interrupted else 1),
-        )
+def _attempt(stack: Stack) -> Attempt:
+    return Attempt(
+        stack=stack,
+        number=1,
+        token=f"{stack.seed:032x}",
+        status=stack.status,
+        reason=stack.reason,
+        message=stack.message,
+        provider="aws",
+        instance_type=stack.instance_type,
+        price_nanodollars_per_hour=NANODOLLARS_PER_HOUR,
+        handle=f"i-{stack.seed:017x}",
+        launched_at=stack.job.submitted_at,
+        started_at=stack.started_at,
+        ended_at=stack.ended_at,
+        exit_record=_record(stack),
+        cost_nanodollars=stack.charged_nanodollars,
+    )
 
 
 def _record(stack: Stack) -> dict[str, Any]:
-    output = {"path": "components.npz", "size_bytes": 3 * 10**6, "sha256": f"{stack.pk:064x}"}
+    output = {"path": "components.npz", "size_bytes": 3 * 10**6, "sha256": f"{stack.seed:064x}"}
     usage = {"wall_seconds": 5400.0, "cpu_seconds": 20_000.5, "peak_memory_mib": 9_000}
     return {"exit_code": 0, "outputs": [output], "metrics": {"explained": 0.93}, "usage": usage}
 
 
-def _charges(attempt: Attempt) -> Iterator[Entry]:
+def _entries(attempt: Attempt) -> Iterator[Entry]:
     job = attempt.stack.job
     common: dict[str, Any] = {"group_id": job.group_id, "job": job, "stack": attempt.stack, "at": attempt.ended_at}
     amount = attempt.cost_nanodollars
@@ -212,13 +197,63 @@ def _charges(attempt: Attempt) -> Iterator[Entry]:
     yield Entry(kind=Entry.Kind.RELEASE, nanodollars=NANODOLLARS_PER_HOUR - amount, **common)
 
 
-def _accounts(jobs: Sequence[Job], sizes: Sequence[int]) -> None:
+def multiply() -> None:
+    """Make the other stacks of each job, as many as it has `max_instances`, with their attempts and entries.
+
+    One in three ended as its job did, the others well; one in ten took two attempts.
+    """
+    for size, most in (("<= 100", 100), ("> 100", MOST_STACKS)):
+        jobs = f"JOIN jobs_job j ON j.id = x.job_id AND j.max_instances {size}"
+        _copy_stacks(f"FROM jobs_stack x {jobs} JOIN series ON i < j.max_instances WHERE i > 0", most)
+    others = 'JOIN jobs_stack f ON f.id = x.stack_id JOIN jobs_stack s ON s.job_id = f.job_id AND s."index" > 0'
+    _copy(
+        Attempt,
+        2,
+        f'FROM jobs_attempt x {others} JOIN series ON i IN (1, 2) WHERE i = 1 OR s."index" % 10 = 0',
+        stack_id="s.id",
+        number="i",
+        **{name: f"s.{name}" for name in ("status", "reason", "message")},
+    )
+    _copy(
+        Entry,
+        0,
+        f"FROM jobs_entry x {others} LEFT JOIN jobs_attempt a ON x.attempt_id IS NOT NULL AND a.stack_id = s.id",
+        stack_id="s.id",
+        attempt_id="a.id",
+    )
+
+
+def _copy_stacks(source: str, most: int) -> None:
+    _copy(
+        Stack,
+        most,
+        source,
+        **dict.fromkeys(("index", "dataset_index", "seed"), "i"),
+        **dict.fromkeys(("dataset", "folder"), "'session-' || i"),
+        reuse_key="substr(x.reuse_key, 1, 56) || (10000000 + i)",
+        **{name: f"CASE WHEN i % 3 = 0 THEN x.{name} ELSE '' END" for name in ("reason", "message")},
+        status="CASE WHEN i % 3 = 0 THEN x.status ELSE 'succeeded' END",
+        progress="CASE WHEN i % 3 = 0 THEN x.progress ELSE 1.0 END",
+    )
+
+
+def _copy(model: type[models.Model], most: int, source: str, **changed: str) -> None:
+    """Insert what `source` joins: the row `x` with some columns changed, once for each `i` from 0 to `most`."""
+    columns = [one.column for one in model._meta.concrete_fields if not one.primary_key]
+    values = ", ".join(changed.get(column, f'x."{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    series = f"WITH RECURSIVE series(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM series WHERE i < {most})"
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {model._meta.db_table} ({names}) {series} SELECT {values} {source}")
+
+
+def _accounts(jobs: Sequence[Job]) -> None:
     """What is kept as sums: of each job's reservation, of accounts, of months."""
     accounts: dict[tuple[str, str], int] = defaultdict(int)
     months: dict[tuple[str, str, Any], int] = defaultdict(int)
     entries = []
-    for job, size in zip(jobs, sizes, strict=True):
-        spent = size * (NANODOLLARS_PER_HOUR // 2)
+    for job in jobs:
+        spent = job.max_instances * (NANODOLLARS_PER_HOUR // 2)
         for user in ("", job.user):
             accounts[job.group_id, user] += spent
         months[job.group_id, job.user, job.submitted_at.date().replace(day=1)] += spent
