@@ -1,0 +1,1 @@
+"""A NeuroCAAS site from Python: upload, submit, follow, fetch."""
