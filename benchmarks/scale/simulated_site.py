@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurocaas.blueprint import SourceRepo
-from neurocaas.blueprint.profile import Profile, read_profile, write_profile
+from neurocaas.blueprint.profile import Profile
 from neurocaas.certificate import SigningKey
 from neurocaas.environment import Environment, EnvironmentSpec
 from neurocaas.server.database import connect
@@ -82,7 +82,6 @@ def make_site(root: Path) -> None:
     bundled = root.parent / "bundled"
     shutil.copytree(ANALYSIS, bundled / "noop")
     SourceRepo(root).create(bundled, {"name": "scale"})
-    write_profile(root, Profile(name=GROUP, budget_dollars=BUDGET_DOLLARS, user_budget_dollars=BUDGET_DOLLARS))
     key = read_settings(root).key
     key.parent.mkdir(mode=0o700, parents=True)
     SigningKey.create(key)
@@ -91,11 +90,15 @@ def make_site(root: Path) -> None:
 def open_simulated(root: Path, cloud: SimulatedCloud) -> SimulatedSite:
     settings = read_settings(root)
     connect(settings)
+    from neurocaas.server.groups.deploy import deploy_profile
+
+    deploy_profile(Profile(name=GROUP, budget_dollars=BUDGET_DOLLARS, user_budget_dollars=BUDGET_DOLLARS))
     return SimulatedSite(settings, cloud)
 
 
 def job_manager(site: SimulatedSite) -> JobManager:
     """With the real certificate and the real summary, which are part of what many stacks cost."""
+    from neurocaas.server.groups.deployed import deployed_profile
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.following import Following
@@ -111,7 +114,7 @@ def job_manager(site: SimulatedSite) -> JobManager:
         provider=site.cloud,
         placing=placing,
         preparation=Preparation(analyses=site.analyses, environments=Environments(), wake=lambda: None),
-        following=Following(analyses=site.analyses, placing=placing, profile=partial(read_profile, settings.root)),
+        following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         followers=Followers(settings),

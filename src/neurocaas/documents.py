@@ -90,6 +90,13 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     ]
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a document in place of the one that is there; it appears at once and whole."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` Did you mean "x"?`, or nothing when no known word is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -35,8 +35,22 @@ class NotFound(NeurocaasError):
     http_status = 404
 
 
+class Forbidden(NeurocaasError):
+    """The caller may see the thing, but not do this to it."""
+
+    exit_code = 11
+    http_status = 403
+
+
 class Ambiguous(NeurocaasError):
     """A shortened name fits more than one thing."""
+
+    exit_code = 3
+    http_status = 409
+
+
+class NotNow(NeurocaasError):
+    """What was asked for can't be done as things stand: something is still missing, or still needed."""
 
     exit_code = 3
     http_status = 409

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -25,8 +25,20 @@ class LocalMachine(Document):
     price_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal(0)
 
 
+class Web(Document):
+    """The website. url: where people reach it. sign_up: who may make an account: anybody, only people with a code from
+    a group, or nobody. storage_gib: what a group may stage, unless its profile says otherwise."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "http://localhost:8000"
+    sign_up: Literal["open", "code", "closed"] = "open"
+    storage_gib: Annotated[Decimal, Field(ge=0)] = Decimal(100)
+
+
 class SiteDocument(Document):
-    """`site.json`, at the top of a site's source repo."""
+    """`site.json`, at the top of a site's source repo.
+
+    operators: user ids. analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
@@ -34,6 +46,9 @@ class SiteDocument(Document):
     provider: str = "local"
     local: LocalMachine = LocalMachine()
     idle_minutes: Annotated[float, Field(gt=0)] = 10
+    operators: tuple[str, ...] = ()
+    analyses_of_new_groups: tuple[str, ...] = ("*",)
+    web: Web = Web()
 
 
 class Settings(Document):

@@ -16,7 +16,7 @@ from typing import Any
 
 from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement
 from neurocaas.blueprint import Family, read_version
-from neurocaas.blueprint.profile import Profile, UserProfile, write_profile
+from neurocaas.blueprint.profile import Profile, UserProfile
 from neurocaas.errors import Refused
 from neurocaas.testing import Killed, Mortal, SimulatedCloud
 from support.world import World
@@ -260,7 +260,7 @@ class Told:
 
         for job in Job.objects.filter(status__in=["failed", "cancelled"], retries=None).order_by("submitted_at"):
             try:
-                self.admitted.append(admit(self.world, prepare_retry(self.world, job, job.user)).id)  # type: ignore[arg-type]
+                self.admitted.append(admit(prepare_retry(self.world, job, job.user)).id)  # type: ignore[arg-type]
                 return True
             except Refused as refusal:
                 if not refusal.message.startswith("budget:"):
@@ -359,6 +359,8 @@ class RandomWorld(World):
 
     def tell(self, story: Story, after_turn: Callable[[Told], None], watch: Callable[[str], None]) -> Told:
         """Let it all happen. after_turn, watch: called after every turn of a manager, and before every launch."""
+        from neurocaas.server.groups.deploy import deploy_profile
+
         forget_everything()
         random = Random(story.seed)
         self.silence_seconds = story.silence_seconds
@@ -366,9 +368,7 @@ class RandomWorld(World):
         lab, user = story.budgets
         for name in LABS:
             users = {"bob": UserProfile(budget_dollars=user / 2)}
-            write_profile(
-                self.settings.root, Profile(name=name, budget_dollars=lab, user_budget_dollars=user, users=users)
-            )
+            deploy_profile(Profile(name=name, budget_dollars=lab, user_budget_dollars=user, users=users))
 
         def interrupted_after(attempt: str, placement: Placement) -> float | None:
             return random.uniform(0, 900) if random.random() < story.interrupted else None
@@ -394,9 +394,11 @@ def forget_everything() -> None:
     """Empty the tables."""
     from django.db import transaction
 
+    from neurocaas.server.groups.models import Membership
     from neurocaas.server.jobs import models
 
     with transaction.atomic():
+        Membership.objects.all().delete()
         for table in ("Entry", "Attempt", "Dependency", "Stack", "Step", "Job", "Account", "Group"):
             rows = getattr(models, table).objects.all()
             rows._raw_delete(rows.db)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ class World:
                 manager.turn(self.cloud.events())
 
     def manager(self, wrap: Callable[[Any], Any] = lambda part: part) -> JobManager:
-        from neurocaas.blueprint.profile import read_profile
+        from neurocaas.server.groups.deployed import deployed_profile
         from neurocaas.server.jobs.followers import Followers
         from neurocaas.server.jobs.following import Following
         from neurocaas.server.jobs.job_manager import JobManager
@@ -93,9 +92,7 @@ class World:
             store=store,
             provider=wrap(self.cloud),
             placing=placing,
-            following=Following(
-                analyses=self.analyses, placing=placing, profile=partial(read_profile, self.settings.root)
-            ),
+            following=Following(analyses=self.analyses, placing=placing, profile=deployed_profile),
             preparation=Preparation(analyses=self.analyses, environments=self.environments, wake=lambda: None),
             summarize=lambda job: [],
             certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),

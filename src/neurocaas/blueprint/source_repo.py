@@ -93,6 +93,13 @@ class SourceRepo:
         self._git(*identity, "commit", "--quiet", "--no-gpg-sign", "--allow-empty", "--message", message, *only)
         return self._git("rev-parse", "HEAD").strip()
 
+    def uncommitted(self, *paths: str) -> list[str]:
+        """Which files at these paths are not in the last commit as they are."""
+        if not (self.root / ".git").exists():
+            return []
+        lines = self._git("status", "--porcelain", "-z", "--untracked-files=all", "--", *paths).split("\0")
+        return [line[3:] for line in lines if line]
+
     def _git(self, *arguments: str, check: bool = True) -> str:
         result = self._run(arguments)
         if check and result.returncode:

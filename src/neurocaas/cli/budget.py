@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
 
 import click
 
@@ -19,8 +18,8 @@ def budget(context: click.Context, as_json: bool) -> None:
     """Show the group's budget and its users': held by jobs that go on, spent, and left."""
     if context.invoked_subcommand is not None:
         return
-    site = this_site()
-    from neurocaas.blueprint.profile import read_profile
+    this_site()
+    from neurocaas.server.groups.deployed import deployed_profile
     from neurocaas.server.jobs import ledger
     from neurocaas.server.site import LOCAL_GROUP
 
@@ -37,7 +36,7 @@ def budget(context: click.Context, as_json: bool) -> None:
                 )
             },
         }
-        for one in ledger.balances(read_profile(site.settings.root, LOCAL_GROUP))
+        for one in ledger.balances(deployed_profile(LOCAL_GROUP))
     ]
     if as_json:
         print_json(found)
@@ -54,17 +53,13 @@ def set_(dollars: str, name: str | None, as_json: bool) -> None:
     """Set the group's budget, or a user's, to DOLLARS: in the group's profile, which is committed."""
     amount = _amount(dollars)
     site = this_site()
-    from neurocaas.blueprint.profile import UserProfile, read_profile, write_profile
+    from neurocaas.blueprint.profile import profile_path
+    from neurocaas.server.groups.publishing import set_budget
     from neurocaas.server.site import LOCAL_GROUP
 
-    profile = read_profile(site.settings.root, LOCAL_GROUP)
-    changes: dict[str, Any] = {"budget_dollars": amount}
-    if name:
-        users = profile.users | {name: UserProfile(budget_dollars=amount)}
-        changes = {"users": users}
-    path = write_profile(site.settings.root, profile.model_copy(update=changes))
+    set_budget(site, LOCAL_GROUP, name, amount)
+    path = profile_path(site.settings.root, LOCAL_GROUP)
     whose = f"user {name}" if name else f"group {LOCAL_GROUP}"
-    site.repo.commit(f"Set the budget of {whose} to ${amount}", path)
     if as_json:
         print_json({"account": whose, "budget_dollars": str(amount), "profile": str(path)})
     else:

@@ -46,7 +46,7 @@ def submit(as_json: bool, **asked: Any) -> None:
     """Submit ANALYSIS on DATA and return at once; prints the job's id."""
     settings = site_settings()
     site = _open(settings.root)
-    job = _admit(site, prepare(site, **asked))
+    job = _admit(prepare(site, **asked))
     daemon.wake(settings)
     if as_json:
         from neurocaas.server.jobs.view import description
@@ -95,7 +95,7 @@ def retry(job: str, detach: bool, out: Path, as_json: bool) -> None:
         check_out(out)
         _see_through(site, admissible, out, as_json=as_json)
         return
-    again = _admit(site, admissible)
+    again = _admit(admissible)
     daemon.wake(site.settings)
     if as_json:
         print_json({"job": again.id, "retry_of": again.retry_of_id})
@@ -116,10 +116,10 @@ def _open(root: Path) -> Site:
     return open_site(root)
 
 
-def _admit(site: Site, admissible: Admissible) -> Job:
+def _admit(admissible: Admissible) -> Job:
     from neurocaas.server.jobs.admission import admit
 
-    return admit(site, admissible)
+    return admit(admissible)
 
 
 def _see_through(site: Site, admissible: Admissible, out: Path, *, as_json: bool) -> None:
@@ -134,7 +134,7 @@ def admit_and_follow(site: Site, admissible: Admissible, *, as_json: bool) -> Jo
         from neurocaas.server.jobs.quoting import quote as quote_job
 
         say_quote(quote_job(site, admissible))
-    job = _admit(site, admissible)
+    job = _admit(admissible)
     daemon.wake(site.settings)
     if not as_json:
         say(f"Job {job.id}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,7 +24,7 @@ def configuration(database_url: str) -> dict[str, Any]:
     """Django's settings for a database at this URL."""
     return {
         "DATABASES": {"default": _database(database_url)},
-        "INSTALLED_APPS": ["neurocaas.server.jobs"],
+        "INSTALLED_APPS": ["neurocaas.server.jobs", "neurocaas.server.groups", "neurocaas.server.uploads"],
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,
         "TIME_ZONE": "UTC",
@@ -39,14 +40,18 @@ def connect(site: Settings) -> None:
         django_settings.configure(**configuration(site.database_url))
         # As django.setup() does, without the URL and HTTP machinery that only a web server needs.
         apps.populate(django_settings.INSTALLED_APPS)
-    _migrate_once(site)
+    migrate_once(site)
 
 
-def _migrate_once(site: Settings) -> None:
-    """Apply migrations if this code has more of them than the site has seen; asked at every start, so kept cheap."""
-    folder = Path(__file__).parent / "jobs" / "migrations"
-    newest = f"{site.database_url.partition('@')[2]} {max(one.name for one in folder.glob('0*.py'))}"
-    marker = site.state / "migrated"
+def migrate_once(site: Settings, *, everything: bool = False) -> None:
+    """Apply migrations if this code has more of them than the site has seen; asked at every start, so kept cheap.
+
+    everything: told for the web process, which has more apps than others, so that each keeps a mark of its own.
+    """
+    folders = [Path(app.path) / "migrations" for app in apps.get_app_configs()]
+    known = sorted(f"{one.parts[-3]}/{one.name}" for folder in folders for one in folder.glob("0*.py"))
+    newest = hashlib.sha256("\n".join([site.database_url.partition("@")[2], *known]).encode()).hexdigest()
+    marker = site.state / ("migrated-fully" if everything else "migrated")
     if marker.is_file() and marker.read_text(encoding="utf-8") == newest:
         return
     from django.core.management import call_command  # slow to import, and seldom needed

@@ -27,6 +27,7 @@ from neurocaas.storage.faults import why
 from neurocaas.storage.store import Entry
 
 _LEFTOVER_SECONDS = 24 * 3600
+_BLOCK_BYTES = 1 << 18
 # Readable by a sandbox that runs as another user, as the files are; the store's own folder is closed to everybody else.
 _FOLDER_MODE = 0o755
 _ROOT_MODE = 0o700
@@ -72,6 +73,14 @@ class FileStore:
     def get(self, key: str) -> bytes:
         with self._reading(key) as descriptor, open(descriptor, "rb", closefd=False, buffering=0) as file:
             return file.readall()
+
+    def blocks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        with self._reading(key) as descriptor:
+            size = os.fstat(descriptor).st_size
+            last = size if end is None else min(end, size)
+            while start < last and (block := os.pread(descriptor, min(_BLOCK_BYTES, last - start), start)):
+                yield block
+                start += len(block)
 
     def head(self, key: str) -> Entry | None:
         target = self._path(key)
@@ -130,6 +139,15 @@ class FileStore:
     def local_path(self, key: str) -> Path | None:
         return self._path(key)
 
+    def receiving(self, name: str) -> Path:
+        """A hidden folder for files that grow for days, on the filesystem of the objects that they become. Made now."""
+        folder = self.root / keys.RECEIVING / keys.segment(name)
+        with _told(f"receive {name}", self.url):
+            self._make_incoming()
+            folder.parent.mkdir(mode=_ROOT_MODE, exist_ok=True)
+            folder.mkdir(mode=_ROOT_MODE, exist_ok=True)
+        return folder
+
     def sweep(self, older_than_seconds: float = _LEFTOVER_SECONDS) -> None:
         """Remove what killed writers left behind. Younger files may still be growing, so they stay."""
         before = time.time() - older_than_seconds
@@ -156,7 +174,7 @@ class FileStore:
                 return
         for name, entry in found:
             if entry.is_dir(follow_symlinks=False):
-                if prefix or entry.name != keys.INCOMING:
+                if prefix or entry.name not in keys.HIDDEN:
                     yield from self._walk(folder / entry.name, prefix + name)
             elif entry.is_file(follow_symlinks=False):
                 with contextlib.suppress(FileNotFoundError):  # deleted since it was listed

@@ -10,6 +10,8 @@ from neurocaas.errors import Refused
 SEGMENT_BYTES = 200
 KEY_BYTES = 1024  # S3's own limit, kept on every store so that a site can move to S3
 INCOMING = ".incoming"  # where a store on disk keeps what is half written: never part of a key
+RECEIVING = ".receiving"  # where it keeps uploads that have not all arrived yet, for days if need be
+HIDDEN = frozenset({INCOMING, RECEIVING})
 
 # Keys of plain names, which most are, told at once: printable ASCII, no part that is empty, "." or "..".
 _PART = rf"(?!\.\.?(?:/|\Z))[ -.0-~]{{1,{SEGMENT_BYTES}}}"
@@ -51,8 +53,8 @@ def checked(key: str) -> str:
     """The key itself if it is one that this module could have built; stores ask this of every key. Raises `Refused`."""
     if not _PLAIN.fullmatch(key) and relative(key) != key:
         raise Refused(f"The key {key[:80]!r} can't be stored: its unicode is not normalised (NFC).")
-    if key == INCOMING or key.startswith(INCOMING + "/"):
-        raise Refused(f"The key {key[:80]!r} can't be stored: {INCOMING} belongs to the store itself.")
+    if (top := key.partition("/")[0]) in HIDDEN:
+        raise Refused(f"The key {key[:80]!r} can't be stored: {top} belongs to the store itself.")
     if len(key.encode()) > KEY_BYTES:
         raise Refused(f"The key {key[:80]!r}… has {len(key.encode())} bytes; at most {KEY_BYTES} can be stored.")
     return key
@@ -64,6 +66,30 @@ def version_archive(name: str, digest: str) -> str:
 
 def version_record(name: str, digest: str) -> str:
     return f"versions/{segment(name)}/{segment(digest)}.json"
+
+
+def data(group: str) -> str:
+    """The prefix of a group's staged data."""
+    return f"groups/{segment(group)}/data"
+
+
+def content(group: str, place: str) -> str:
+    """The prefix of one content of a group: a file or the files of a folder. No two ever had the same `place`."""
+    return f"{data(group)}/{segment(place)}"
+
+
+def content_file(group: str, place: str) -> str:
+    return f"{content(group, place)}/file"
+
+
+def content_folder(group: str, place: str) -> str:
+    """The prefix of a folder's files."""
+    return f"{content(group, place)}/files"
+
+
+def content_folder_file(group: str, place: str, path: str) -> str:
+    """One file of a folder; `path` is relative to the folder."""
+    return f"{content_folder(group, place)}/{relative(path)}"
 
 
 def job(group: str, job_id: str) -> str:

@@ -128,7 +128,8 @@ def _chain(analysis: Path, **hardware: Any) -> None:
 def test_a_step_whose_input_turns_out_larger_than_the_budget_allows_stops_and_continues_when_it_is_raised(
     tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]]
 ) -> None:
-    from neurocaas.blueprint.profile import Profile, write_profile
+    from neurocaas.blueprint.profile import Profile
+    from neurocaas.server.groups.deploy import deploy_profile
     from neurocaas.server.jobs import ledger
     from neurocaas.server.jobs.admission import admit
     from neurocaas.server.jobs.retry import prepare_retry
@@ -138,7 +139,7 @@ def test_a_step_whose_input_turns_out_larger_than_the_budget_allows_stops_and_co
     _chain(analysis, memory_gib=1, grow=growth)
     world = World(tmp_path, analysis, capacity=None, run_seconds=lambda _: 60.0)
     world.cloud.catalogue = (_type("small", "1"), _type("large", "20", memory_gib=64))
-    write_profile(world.settings.root, Profile(name="lab", budget_dollars=Decimal(10)))
+    deploy_profile(Profile(name="lab", budget_dollars=Decimal(10)))
     job = world.submit(numbers(1), "both")
     assert ledger.held(job) == 6 * 10**9
     world.drive(world.manager())
@@ -147,8 +148,8 @@ def test_a_step_whose_input_turns_out_larger_than_the_budget_allows_stops_and_co
     assert "group lab has" in job.message
     assert ledger.held(job) == 0
 
-    write_profile(world.settings.root, Profile(name="lab", budget_dollars=Decimal(100)))
-    again = admit(world, prepare_retry(world, job, "ada"))  # type: ignore[arg-type]
+    deploy_profile(Profile(name="lab", budget_dollars=Decimal(100)))
+    again = admit(prepare_retry(world, job, "ada"))  # type: ignore[arg-type]
     world.drive(world.manager())
     again.refresh_from_db()
     assert again.status == "succeeded"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from neurocaas.blueprint.profile import Profile, read_profile, write_profile
+from neurocaas.blueprint.profile import Profile
 from neurocaas.errors import Refused
 from neurocaas.storage import keys
 from support.random_world import LABS, USERS, RandomWorld, Story, Submission, Told, forget_everything, in_a_thread
@@ -113,6 +113,7 @@ def test_whatever_befalls_it_every_stack_ends_once_and_every_account_adds_up(wor
 def test_who_submits_at_the_same_instant_can_not_take_the_last_dollar_too(
     world: RandomWorld, enough_for: list[int], whose: str
 ) -> None:
+    from neurocaas.server.groups.deploy import deploy_profile
     from neurocaas.server.jobs import ledger
     from neurocaas.server.jobs.models import Account, Job
     from neurocaas.server.jobs.submit import Request, prepare, submit
@@ -127,7 +128,7 @@ def test_who_submits_at_the_same_instant_can_not_take_the_last_dollar_too(
     for lab, times in zip(LABS, enough_for, strict=True):
         scarce = ledger.dollars(bound * (times + 1) - 1)
         budgets = {"budget_dollars": scarce} if whose == "lab" else {"user_budget_dollars": scarce}
-        write_profile(world.settings.root, Profile(name=lab, **budgets))
+        deploy_profile(Profile(name=lab, **budgets))
     start = threading.Barrier(len(requests))
 
     def refusal(request: Request) -> str:
@@ -149,6 +150,7 @@ def test_who_submits_at_the_same_instant_can_not_take_the_last_dollar_too(
 
 def _check_what_holds_always(told: Told) -> None:
     """What is held and spent is what the ledger's entries say, and within budget; what has ended stays as it is."""
+    from neurocaas.server.groups.deployed import deployed_profile
     from neurocaas.server.jobs import ledger
     from neurocaas.server.jobs.models import Account, Stack
 
@@ -160,7 +162,7 @@ def _check_what_holds_always(told: Told) -> None:
             held[account] += book["reserve"] - book["charge"] - book["release"]
             spent[account] += book["charge"]
     for one in Account.objects.all():
-        profile = read_profile(told.world.settings.root, one.group_id)
+        profile = deployed_profile(one.group_id)
         budget = ledger.nanodollars(profile.budget_of(one.user) if one.user else profile.budget_dollars)
         account = (one.group_id, one.user)
         assert (one.held_nanodollars, one.spent_nanodollars) == (held.pop(account, 0), spent.pop(account, 0))

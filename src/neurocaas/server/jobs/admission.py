@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 
 from django.db import transaction
 
-from neurocaas.blueprint.profile import read_profile
 from neurocaas.errors import Refused
 from neurocaas.protocol import PlannedStack
 from neurocaas.reasons import Reason
+from neurocaas.server.groups.deployed import deployed_profile
 from neurocaas.server.jobs import ledger, reuse
 from neurocaas.server.jobs.models import Dependency, Group, Job, Stack, Step
 from neurocaas.server.jobs.pricing import Priced, StepRow
 from neurocaas.server.jobs.status import Status
-from neurocaas.server.site import Site
 
 ROWS_AT_ONCE = 500
 
@@ -43,13 +42,13 @@ class Admissible:
         return sum(amount for index, amount in enumerate(self.priced.bounds) if index not in self.found.origins)
 
 
-def admit(site: Site, admissible: Admissible) -> Job:
+def admit(admissible: Admissible) -> Job:
     """The rows of the job and the hold on its budgets, in one transaction.
 
     Stacks that earlier results answer have succeeded at once, and cost nothing. Raises Refused with nothing kept.
     """
     job, bound, now = admissible.job, admissible.bound_nanodollars, datetime.now(UTC)
-    profile = read_profile(site.settings.root, admissible.group)
+    profile = deployed_profile(admissible.group)
     check_cost(job.label, bound, admissible.max_cost_nanodollars)
     with transaction.atomic():
         job.group, _ = Group.objects.get_or_create(pk=admissible.group)

@@ -180,7 +180,7 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
     from neurocaas.server.site import open_site
 
     site = open_site(settings.root)
-    from neurocaas.blueprint.profile import read_profile
+    from neurocaas.server.groups.deployed import deployed_profile
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.following import Following
@@ -194,7 +194,7 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
         store=site.store,
         provider=provider,
         placing=(placing := Placing(provider)),
-        following=Following(analyses=site.analyses, placing=placing, profile=partial(read_profile, settings.root)),
+        following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),
         preparation=Preparation(
             analyses=site.analyses,
             environments=site.environments,

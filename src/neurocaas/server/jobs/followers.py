@@ -12,6 +12,7 @@ from neurocaas.settings import Settings
 
 CHANGED = "changed"
 ENDED = "ended"
+EVERYBODY = "every"
 
 
 def _folder(settings: Settings) -> Path:
@@ -30,6 +31,13 @@ class Followers:
         for name in os.listdir(self._folder):  # noqa: PTH208 (called for every change; Path objects cost more)
             if name.startswith(job_id):
                 ring(self._folder / name, what)
+            elif name.startswith(EVERYBODY):
+                ring(self._folder / name, f"{job_id} {what}")
+
+
+def everybody(settings: Settings) -> Path:
+    """The bell of a process that follows every job: it is told which one changed."""
+    return _folder(settings) / f"{EVERYBODY}.{os.getpid()}"
 
 
 @contextlib.contextmanager

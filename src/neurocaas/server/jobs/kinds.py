@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 HEAD_BYTES = 16
@@ -24,16 +25,30 @@ SIGNATURES: dict[str, tuple[bytes, ...]] = {
 TEXT = frozenset({".csv", ".tsv", ".txt", ".json", ".yaml", ".yml"})
 
 
-def contradiction(path: Path, kind: str) -> str:
-    """Why the file at `path` can't be of this kind, as the end of a sentence; empty if it can."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What tells a file's kind: its first bytes, and whether a zip archive's directory ends it."""
+
+    head: bytes
+    zip: bool
+
+
+def look(path: Path) -> Look:
+    """Look at a file; only one that begins as a zip archive is read at its end too."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    return Look(head=head, zip=head.startswith(b"PK") and zipfile.is_zipfile(path))
+
+
+def contradiction(seen: Look, kind: str) -> str:
+    """Why a file that looks so can't be of this kind, as the end of a sentence; empty if it can."""
+    head = seen.head
     if kind in SIGNATURES and not head.startswith(SIGNATURES[kind]):
         return f"its contents are not those of a {kind} file"
     if kind in {".mp4", ".mov"} and head[4:8] not in {b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip"}:
         return f"its contents are not those of a {kind} file"
     if kind in TEXT and b"\0" in head:
         return f"its contents are not text, as those of a {kind} file are"
-    if kind == ".zip" and not zipfile.is_zipfile(path):
+    if kind == ".zip" and not seen.zip:
         return "it is not a whole zip archive"
     return ""

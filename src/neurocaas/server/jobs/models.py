@@ -12,9 +12,10 @@ NANO = 1_000_000_000
 
 
 class Group(models.Model):
-    """A lab. Its budgets are in its profile, in the source repo."""
+    """A lab. profile: its document in the source repo, as deployed; empty for a group that has none."""
 
     name = models.CharField(max_length=80, primary_key=True)
+    profile: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
 
     def __str__(self) -> str:
         return f"group {self.name}"
@@ -49,7 +50,8 @@ class Job(models.Model):
     """One submission: its plan, its stacks, its certificate.
 
     points: the points of a sweep, as they differ from `config`. chained: some stacks wait for others. outputs: the
-    files that belong to the job as a whole, once it has ended.
+    files that belong to the job as a whole, once it has ended. private: hidden from other members, owners apart.
+    deleted_at: since when it is kept for the ledger alone.
     """
 
     id = models.CharField(max_length=32, primary_key=True)
@@ -75,6 +77,8 @@ class Job(models.Model):
     reason = models.CharField(max_length=32, blank=True)
     message = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)
+    private = models.BooleanField(default=False)
+    deleted_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)

@@ -13,9 +13,9 @@ from decimal import Decimal
 
 from neurocaas.bank import Choice, Placement
 from neurocaas.blueprint import Need
-from neurocaas.blueprint.profile import read_profile
 from neurocaas.cost import NOTHING, Forecast, Interval, Run, fit, makespan
 from neurocaas.protocol import PlannedStack
+from neurocaas.server.groups.deployed import deployed_profile
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.admission import Admissible
 from neurocaas.server.jobs.models import Attempt, Price
@@ -76,7 +76,7 @@ def quote(site: Site, admissible: Admissible) -> Quote:
     pricing = _Pricing(site, admissible)
     steps = tuple(pricing.step(step) for step in admissible.steps)
     known = all(step.seconds is not None for step in steps if step.stacks)
-    profile = read_profile(site.settings.root, admissible.group)
+    profile = deployed_profile(admissible.group)
     balances = {one.user: one for one in ledger.balances(profile)}
     mine = (balances.get(user) or ledger.new_balance(profile, user) for user in (job.user, ledger.GROUP))
     reasons = Counter(reason for reason in admissible.found.why_not.values() if reason)

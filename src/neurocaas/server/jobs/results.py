@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from neurocaas.errors import NotFound, StorageFailed
@@ -60,14 +60,19 @@ def log_text(store: Store, stack: Stack) -> Iterator[str]:
 
     Of one that was answered from earlier results: what those of that stack wrote, after a line that says so.
     """
+    numbers = Attempt.objects.filter(stack=stack.origin).order_by("number").values_list("number", flat=True)
+    yield from written(store, stack, list(numbers))
+
+
+def written(store: Store, stack: Stack, attempts: Sequence[int]) -> Iterator[str]:
+    """The same, by those who know already which attempts there were."""
     origin, job = stack.origin, stack.origin.job
     if stack.reused_from is not None:
         yield f"--- {stack.message} What it wrote then:\n"
-    attempts = list(Attempt.objects.filter(stack=origin).order_by("number"))
-    for attempt in attempts:
+    for number in attempts:
         if len(attempts) > 1:
-            yield f"--- attempt {attempt.number}\n"
-        prefix = keys.attempt(job.group_id, job.id, origin.index, attempt.number)
+            yield f"--- attempt {number}\n"
+        prefix = keys.attempt(job.group_id, job.id, origin.index, number)
         for _, text in logs.read(store, prefix):
             yield text
 

@@ -54,6 +54,7 @@ def prepare_retry(site: Site, job: Job, user: str) -> Admissible:
         timeout_minutes=job.timeout_minutes,
         price=job.price,
         fresh=job.fresh,
+        private=job.private,
         retry_of=job,
         max_instances=version.blueprint.limits.max_instances,
     )

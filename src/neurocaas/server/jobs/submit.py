@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from neurocaas.blueprint import Family
+from neurocaas.blueprint import Blueprint, Family
 from neurocaas.errors import Refused
 from neurocaas.protocol import MAX_SEED, Dataset, Submission, assemble, plan_for
 from neurocaas.server.analyses import Resolved
+from neurocaas.server.groups.deployed import check_access
 from neurocaas.server.jobs import ledger, reuse
 from neurocaas.server.jobs.admission import Admissible, admit
 from neurocaas.server.jobs.models import Job, Price
 from neurocaas.server.jobs.pricing import StepRow, price
-from neurocaas.server.jobs.staging import stage
+from neurocaas.server.jobs.staging import stage as stage_paths
 from neurocaas.server.site import Site
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks for. `data`: paths; `more`: other named inputs; `config`: parameters other than default.
+    """What a person asks for. `data`: paths, or ids of staged data; `more`: other named inputs; `config`: parameters
+    other than default.
 
     points: the points of a sweep, as they differ from `config`. timeout_minutes: the person's own bound on each stack,
-    which the save price needs. fresh: nothing is answered from earlier results.
+    which the save price needs. fresh: nothing is answered from earlier results. private: not for the rest of the group.
     """
 
     analysis: str
@@ -37,18 +39,28 @@ class Request:
     timeout_minutes: float | None = None
     save: bool = False
     fresh: bool = False
+    private: bool = False
 
 
-def submit(site: Site, request: Request) -> Job:
+class Stage(Protocol):
+    """Makes datasets of what a request calls its data."""
+
+    def __call__(self, blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str], /) -> tuple[Dataset, ...]:
+        """One dataset for each of `data`, with the other named inputs `more`. Raises Refused or NotFound."""
+
+
+def submit(site: Site, request: Request, stage: Stage = stage_paths) -> Job:
     """Admit a job, or refuse it with nothing started, kept or held.
 
+    stage: what `request.data` means: paths on this machine, or, from afar, ids of staged data.
     Raises Refused, NotFound or Ambiguous: which field, what was found, what would be right.
     """
-    return admit(site, prepare(site, request))
+    return admit(prepare(site, request, stage))
 
 
-def prepare(site: Site, request: Request) -> Admissible:
+def prepare(site: Site, request: Request, stage: Stage = stage_paths) -> Admissible:
     """Everything that is checked and computed before a job is admitted. Raises as `submit` does; keeps nothing."""
+    check_access(request.group, request.analysis.partition("@")[0])
     resolved = site.analyses.resolve(request.analysis)
     resolved.family.complete(request.config)  # a wrong parameter is told before large files are read
     datasets = stage(resolved.version.blueprint, request.data, request.more)
@@ -92,6 +104,7 @@ def _row(request: Request, resolved: Resolved, submission: Submission) -> Job:
         timeout_minutes=request.timeout_minutes,
         price=Price.SAVE if request.save else Price.STANDARD,
         fresh=request.fresh,
+        private=request.private,
         max_instances=version.blueprint.limits.max_instances,
     )
 

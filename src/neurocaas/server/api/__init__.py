@@ -1,0 +1,1 @@
+"""The REST API: everything the website does, for programs."""

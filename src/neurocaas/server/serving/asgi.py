@@ -1,0 +1,42 @@
+"""The web application of one site, for an ASGI server: uploads stream past Django, all else goes through it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from django.core.asgi import get_asgi_application
+
+from neurocaas.server.serving.configuration import connect_fully
+from neurocaas.server.serving.hub import hub
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Message, Receive, Send], Awaitable[None]]
+
+
+def application() -> Application:
+    """The application of the site that NEUROCAAS_SITE names."""
+    site = connect_fully(Path(os.environ["NEUROCAAS_SITE"]))
+    pages = get_asgi_application()
+
+    async def serve(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send, opened=lambda: hub.open(site.settings))
+        else:
+            await pages(scope, receive, send)  # type: ignore[arg-type]
+
+    return serve
+
+
+async def _live(receive: Receive, send: Send, opened: Callable[[], None]) -> None:
+    """Begin and end with the server."""
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        if message["type"] == "lifespan.startup":
+            opened()
+            await send({"type": "lifespan.startup.complete"})
+    hub.close()
+    await send({"type": "lifespan.shutdown.complete"})

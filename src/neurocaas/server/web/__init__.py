@@ -1,0 +1,1 @@
+"""The pages: server-rendered, with HTMX where something changes while one looks."""
