@@ -54,10 +54,22 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
-    def json(self, method: str, path: str, *, body: Any = None, **parameters: str | int | None) -> Any:
-        """The JSON that the API answers. Raises the error that the answer is."""
+    def json(
+        self,
+        method: str,
+        place: str,
+        /,
+        *,
+        body: Any = None,
+        key: str = "",
+        harmless: bool = False,
+        **parameters: str | int | None,
+    ) -> Any:
+        """The JSON that the API answers. key, harmless: it may be asked twice. Raises the error that the answer is."""
         asked = {name: value for name, value in parameters.items() if value is not None}
-        answer = self.request(method, self.api(path), json=body, params=asked or None)
+        headers = {"Idempotency-Key": key} if key else {}
+        may = harmless or bool(key)
+        answer = self.request(method, self.api(place), harmless=may, headers=headers, json=body, params=asked or None)
         if answer.status_code == httpx.codes.NO_CONTENT:
             return None
         try:
@@ -65,15 +77,15 @@ class Connection:
         except ValueError:
             raise self._not_a_site() from None
 
-    def request(self, method: str, url: str, **more: Any) -> httpx.Response:
-        """One whole answer that is no error. Only reads are asked again when the connection broke off midway."""
+    def request(self, method: str, url: str, *, harmless: bool = False, **more: Any) -> httpx.Response:
+        """One whole answer that is no error. Asked again after a broken connection if it is a read, or harmless."""
 
         def once() -> httpx.Response:
             with self.opened(method, url, **more) as answer:
                 answer.read()
             return answer
 
-        return self.insist(once, harmless=method in READS)
+        return self.insist(once, harmless=harmless or method in READS)
 
     def insist(self, action: Callable[[], T], *, harmless: bool = True, done: Callable[[], int] = lambda: 0) -> T:
         """What the action returns, tried again after `Later` and `Broken` until it is hopeless; then raises the error.
@@ -226,5 +238,5 @@ def _retry_after(answer: httpx.Response) -> float | None:
         return float(text)
     with contextlib.suppress(ValueError):
         at = parsedate_to_datetime(text)
-        return max(0.0, at.timestamp() - time.time())
+        return max(0.0, float(at.timestamp()) - time.time())
     return None
