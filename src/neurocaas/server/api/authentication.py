@@ -20,7 +20,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Bearer(AuthBase):
-    """`Authorization: Bearer ncs_…`. scope: what the token must be good for; reading or writing, by the method, if None."""
+    """`Authorization: Bearer ncs_…`. scope: what the token must be good for; by the method, if None."""
 
     openapi_type = "http"
     openapi_scheme = "bearer"

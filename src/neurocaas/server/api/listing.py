@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db.models import Q, QuerySet
 
@@ -44,8 +44,7 @@ def _position(cursor: str) -> tuple[datetime, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, _, job_id = text.partition(" ")
-        if "\0" in text or datetime.fromisoformat(at).tzinfo is None:
-            raise ValueError
-        return datetime.fromisoformat(at), job_id
-    except (ValueError, binascii.Error):
+        position = datetime.fromisoformat(at).astimezone(UTC), job_id.replace("\0", "")
+    except (ValueError, OverflowError, binascii.Error):
         raise Refused(f"cursor: found {cursor[:80]!r}; `next` of an earlier answer is right.") from None
+    return position

@@ -35,7 +35,7 @@ def problems(
 
 def _impossible(request: HttpRequest) -> HttpResponseBase | None:
     """Nothing has an address with a zero byte in it, and no database can be asked for it."""
-    if request.path.startswith(PREFIX) and "\0" in request.path + request.META.get("QUERY_STRING", ""):
+    if request.path.startswith(PREFIX) and "\0" in request.path:
         return plain_problem(404)
     return None
 

@@ -12,7 +12,7 @@ KEY_CHARACTERS = 200
 
 
 class Submitted(models.Model):
-    """A job by the key its user gave. digest: of what was asked. job: its id, text, so that a job may go before this."""
+    """A job by the key its user gave. digest: of what was asked. job: its id."""
 
     user = models.CharField(max_length=USER_ID_CHARACTERS)
     key = models.CharField(max_length=KEY_CHARACTERS)

@@ -46,7 +46,7 @@ def streamed(
 ) -> StreamingHttpResponse:
     """Blocks as they come. They must need no database: under ASGI each is read in some thread or other."""
     content = _in_threads(blocks) if isinstance(request, ASGIRequest) else blocks
-    answer = StreamingHttpResponse(content, content_type=content_type)  # type: ignore[arg-type]
+    answer = StreamingHttpResponse(content, content_type=content_type)
     answer.headers["Content-Disposition"] = disposition(filename, inline=inline)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Content-Security-Policy"] = SANDBOX
@@ -61,7 +61,7 @@ def disposition(filename: str, *, inline: bool = False) -> str:
 
 
 def _wanted(header: str, size: int) -> tuple[int, int] | None:
-    """From which byte to before which. All of it where the header asks for nothing that is understood; None for naught."""
+    """From which byte to before which: all of it where the header is not understood; None where there is nothing."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or match.group(1) == match.group(2) == "":
         return 0, size

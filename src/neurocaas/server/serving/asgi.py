@@ -9,7 +9,8 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application
 
-from neurocaas.server.serving.configuration import connect_fully
+from neurocaas.server.api.bodies import bounded
+from neurocaas.server.serving.configuration import MOST_BODY_BYTES, connect_fully
 from neurocaas.server.serving.hub import hub
 
 Message = MutableMapping[str, Any]
@@ -21,13 +22,13 @@ Application = Callable[[Message, Receive, Send], Awaitable[None]]
 def application() -> Application:
     """The application of the site that NEUROCAAS_SITE names."""
     site = connect_fully(Path(os.environ["NEUROCAAS_SITE"]))
-    pages = get_asgi_application()
+    pages = bounded(get_asgi_application(), MOST_BODY_BYTES)  # type: ignore[arg-type]
 
     async def serve(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send, opened=lambda: hub.open(site.settings))
         else:
-            await pages(scope, receive, send)  # type: ignore[arg-type]
+            await pages(scope, receive, send)
 
     return serve
 

@@ -97,7 +97,6 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
                 },
             }
         ],
-        "FORMS_URLFIELD_ASSUME_HTTPS": True,
         "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},  # one web process
         "MESSAGE_STORAGE": "django.contrib.messages.storage.session.SessionStorage",
         "DEFAULT_EXCEPTION_REPORTER_FILTER": "django.views.debug.SafeExceptionReporterFilter",

@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0005_deployed_profiles'),
+        ("jobs", "0005_deployed_profiles"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='job',
-            name='deleted_at',
+            model_name="job",
+            name="deleted_at",
             field=models.DateTimeField(null=True),
         ),
     ]
