@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -80,6 +81,10 @@ class Client:
     def budget(self) -> list[Balance]:
         """The group's account, then those of its users."""
         return [parse(Balance, one, "the answer") for one in self._connection.json("GET", "budget")]
+
+    def set_budget(self, dollars: Decimal, user: str | None = None) -> None:
+        """Set the budget of a member, or of the group. For its owners, with a token to manage."""
+        self._connection.json("PATCH", "group/budget", body={"dollars": f"{dollars:f}", "user": user}, harmless=True)
 
     # Analyses
 
@@ -160,10 +165,10 @@ class Client:
     def job(self, job_id: str) -> JobDescription:
         return self._one(JobDescription, f"jobs/{_segment(job_id)}")
 
-    def jobs(self, last: int = 20) -> list[JobSummary]:
-        """The group's jobs, the newest first."""
+    def jobs(self, last: int = 20, *, search: str = "") -> list[JobSummary]:
+        """The group's jobs, the newest first; search: in their ids, analyses, users and messages."""
         found: list[JobSummary] = []
-        for one in self._all(JobSummary, "jobs", limit=max(1, min(last, PAGE))):
+        for one in self._all(JobSummary, "jobs", search=search or None, limit=max(1, min(last, PAGE))):
             if len(found) >= last:
                 break
             found.append(one)
@@ -240,6 +245,14 @@ class Client:
     def crate(self, job_id: str, to: Path) -> None:
         """Write a job that has ended to the file `to`, as a Workflow Run RO-Crate (zip)."""
         fetch_file(self._connection, self._connection.api(f"jobs/{_segment(job_id)}/crate"), to)
+
+    def crate_folder(self, job_id: str, to: Path) -> None:
+        """The same, unpacked into `to`, a new or empty folder."""
+        fetch_archive(self._connection, f"jobs/{_segment(job_id)}/crate", to)
+
+    def fetch(self, file: FileDocument, to: Path) -> None:
+        """Write one file of a job to `to`, checked against its digest."""
+        fetch_file(self._connection, file.url, to, sha256=file.sha256)
 
     def _one(self, model: type[D], place: str) -> D:
         return parse(model, self._connection.json("GET", place), "the answer")

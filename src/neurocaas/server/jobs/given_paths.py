@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from neurocaas.blueprint.model import Blueprint, Input
-from neurocaas.errors import NeurocaasError, Refused
+from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.server.jobs.datasets import Given, fault, kinds, named_inputs, refuse, wanted
 from neurocaas.server.jobs.kinds import look
-from neurocaas.storage import keys
+from neurocaas.storage import digest_file, digest_folder, keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,35 @@ def find(blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) -> 
     faults.extend(filter(None, map(_fault, [*found, *shared])))
     refuse(found, main, faults)
     return found, shared
+
+
+def check_folders(folders: Iterable[Path]) -> None:
+    """Raises NotFound if one of the folders to look for data in is none."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotFound(f"--data {folder} is not a folder; a folder that holds the data is right.")
+
+
+def find_content(wanted: Mapping[tuple[str, str], int], folders: Sequence[Path]) -> dict[tuple[str, str], Path]:
+    """Where in the folders each of these is, whatever its name: by digest and form, sizes in bytes."""
+    found: dict[tuple[str, str], Path] = {}
+    sizes = set(wanted.values())
+    for path in _candidates(folders) if wanted else ():
+        with contextlib.suppress(NeurocaasError, OSError):
+            if path.is_dir():
+                if any(form == "folder" for key, form in wanted if (key, form) not in found):
+                    found.setdefault((digest_folder(path).sha256, "folder"), path.absolute())
+            elif path.stat().st_size in sizes:
+                found.setdefault((digest_file(path).sha256, "file"), path.absolute())
+        if wanted.keys() <= found.keys():
+            break
+    return found
+
+
+def _candidates(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        yield folder
+        yield from (path for path in sorted(folder.rglob("*")) if not path.is_symlink())
 
 
 def _expand(given: str, main: Input, faults: list[str]) -> Iterable[Path]:
