@@ -25,7 +25,7 @@ CODE := src tests tools benchmarks analyses conftest.py
 SYNC = "$$($(PYTHON) tools/bootstrap.py)" sync --quiet --frozen --python "$$($(PYTHON) -c 'import sys; print(sys._base_executable)')"
 LABEL = @printf '\n== %s\n'
 
-.PHONY: help demo test check bench setup docs pins format clean
+.PHONY: help demo serve test check bench setup docs pins format clean
 .PHONY: packages-to-run packages-to-test compiled check-format check-lint check-types check-imports check-unit test-real
 
 help: ## list the targets
@@ -69,6 +69,10 @@ demo: packages-to-run .venv/.running compiled ## run an analysis of three record
 	@$(BIN)/neurocaas --site $(SITE) verify $(DEMO)/results/certificate.json $(DEMO)/results
 	@printf '\nResults:  %s\n' "$(CURDIR)/$(DEMO)/results"
 	@find "$(CURDIR)/$(DEMO)/results" -name '*.png' -printf 'Figure:   %p\n' | sort
+
+serve: packages-to-run .venv/.running compiled ## serve a site on this machine: pages, API, job manager
+	@[ -d $(SITE) ] || $(BIN)/neurocaas init $(SITE)
+	@exec $(BIN)/neurocaas --site $(SITE) serve
 
 check: .venv/.development compiled ## format, lint, types, import rules, unit tests: about a minute
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(CORES) --output-sync=target \

@@ -49,6 +49,7 @@ RIGHT = {
     "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text matching {pattern}",
     "literal_error": "{expected}",
+    "ip_any_network": "a network such as 10.1.0.0/16",
 }
 
 

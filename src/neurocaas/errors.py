@@ -90,5 +90,12 @@ class StorageFailed(NeurocaasError):
     http_status = 507
 
 
+class RemoteFailed(NeurocaasError):
+    """Another server did not give what the platform asked of it: no answer, too slow, broken off, nonsense."""
+
+    exit_code = 9
+    http_status = 502
+
+
 class IllegalTransition(NeurocaasError):
     """A status change that the table of legal transitions does not hold."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
@@ -34,6 +34,31 @@ class Web(Document):
     storage_gib: Annotated[Decimal, Field(ge=0)] = Decimal(100)
 
 
+class FetchLimits(Document):
+    """What the platform may fetch from elsewhere for its users.
+
+    max_gib: the largest file. allow_private: networks of private addresses that may be asked all the same.
+    allowed_buckets: what S3 buckets are read with the site's own AWS credentials, for every user; others must be
+    public. slowest_kib_per_second: what a server must send on average, minute by minute.
+    """
+
+    max_gib: Annotated[Decimal, Field(gt=0)] = Decimal(100)
+    total_minutes: Annotated[float, Field(gt=0)] = 720
+    connect_seconds: Annotated[float, Field(gt=0)] = 10
+    read_seconds: Annotated[float, Field(gt=0)] = 30
+    slowest_kib_per_second: Annotated[float, Field(ge=0)] = 10
+    allow_http: bool = False
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = (80, 443)
+    allow_private: tuple[IPvAnyNetwork, ...] = ()
+    allowed_buckets: tuple[str, ...] = ()
+    s3_endpoint: str = "https://s3.amazonaws.com"
+    dandi_api: str = "https://api.dandiarchive.org/api"
+
+    @property
+    def max_bytes(self) -> int:
+        return int(self.max_gib * (1 << 30))
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
@@ -49,6 +74,7 @@ class SiteDocument(Document):
     operators: tuple[str, ...] = ()
     analyses_of_new_groups: tuple[str, ...] = ("*",)
     web: Web = Web()
+    fetching: FetchLimits = FetchLimits()
 
 
 class Settings(Document):

@@ -399,6 +399,6 @@ def forget_everything() -> None:
 
     with transaction.atomic():
         Membership.objects.all().delete()
-        for table in ("Entry", "Attempt", "Dependency", "Stack", "Step", "Job", "Account", "Group"):
+        for table in ("Entry", "Attempt", "Dependency", "Stack", "Step", "Job", "Account", "Spending", "Group"):
             rows = getattr(models, table).objects.all()
             rows._raw_delete(rows.db)

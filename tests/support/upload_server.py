@@ -19,12 +19,13 @@ def main() -> None:
     django.setup()
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from neurocaas.server.uploads.desk import Desk
+    from neurocaas.server.uploads.direct import DirectProtocol
     from neurocaas.server.uploads.tus import Tus
     from neurocaas.storage import open_store
     from support.uploads import by_header
 
     app = Tus(Desk(store=open_store(store_url)), by_header)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", http=DirectProtocol))
     server.run(sockets=[socket.socket(fileno=int(descriptor))])
 
 

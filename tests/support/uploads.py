@@ -21,6 +21,7 @@ import uvicorn
 from neurocaas.protocol import Dataset
 from neurocaas.server.uploads import arriving, beginning, completing, expiry, items, models, quotas, staging
 from neurocaas.server.uploads.desk import Desk
+from neurocaas.server.uploads.direct import DirectProtocol
 from neurocaas.server.uploads.tus import Tus
 from neurocaas.storage import Store, open_store
 
@@ -169,7 +170,7 @@ def served(lab: Lab, **options: Any) -> Iterator[Client]:
     """A real server in a thread of this process."""
     listening = socket.create_server(("127.0.0.1", 0))
     app = Tus(lab.desk, by_header, **options)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=5))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", http=DirectProtocol))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

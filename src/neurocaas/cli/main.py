@@ -47,7 +47,10 @@ COMMANDS = {
     "env": "environment:env",
     "schema": "schema:schema",
     "doctor": "doctor:doctor",
+    "serve": "serve:serve",
     "manager": "manager:manager",
+    "backup": "backup:backup",
+    "restore": "backup:restore",
     "completion": "schema:completion",
 }
 INTERRUPTED = 130

@@ -20,7 +20,7 @@ OBJECTS = "it holds Python objects, which are never unpickled"
 
 
 def compare_npy(expected: Source, found: Source) -> Comparison:
-    return compare_arrays(_mapped(expected, expected.path), _mapped(found, found.path))
+    return compare_arrays(mapped(expected, expected.path), mapped(found, found.path))
 
 
 def compare_npz(expected: Source, found: Source) -> Comparison:
@@ -47,7 +47,7 @@ Member = tuple[Source, zipfile.ZipFile, zipfile.ZipInfo]
 def _compare_member(expected: Member, found: Member) -> Comparison:
     try:
         with _unpacked(*expected) as one, _unpacked(*found) as other:
-            return compare_arrays(_mapped(expected[0], one), _mapped(found[0], other))
+            return compare_arrays(mapped(expected[0], one), mapped(found[0], other))
     except Unreadable as fault:
         return different(str(fault))
 
@@ -72,7 +72,8 @@ def _unpacked(source: Source, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
         yield Path(file.name)
 
 
-def _mapped(source: Source, path: Path) -> Any:
+def mapped(source: Source, path: Path) -> Any:
+    """An array whose numbers stay in its file until they are used."""
     with source.reading():
         try:
             return np.lib.format.open_memmap(path, mode="r")

@@ -17,7 +17,16 @@ from neurocaas.comparison.verdict import Comparison, different, together
 
 # One grey level is what rounding to whole numbers makes of the smallest difference before it.
 GREY_LEVELS = 1
-FORMATS = {".png": ("PNG",), ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".tif": ("TIFF",), ".tiff": ("TIFF",)}
+FORMATS = {
+    ".png": ("PNG",),
+    ".jpg": ("JPEG", "MPO"),
+    ".jpeg": ("JPEG", "MPO"),
+    ".tif": ("TIFF",),
+    ".tiff": ("TIFF",),
+    ".gif": ("GIF",),
+    ".webp": ("WEBP",),
+    ".bmp": ("BMP",),
+}
 
 
 def compare_images(expected: Source, found: Source) -> Comparison:

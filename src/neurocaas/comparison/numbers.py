@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurocaas.comparison.verdict import Comparison, Sameness, different, equal
-from neurocaas.documents import shown
 
 # Tolerated, as a share of the largest magnitude that the array, column or list holds. Another processor, library
 # release or number of threads adds in another order, and the error of a sum goes with its largest terms: beside large
@@ -118,6 +117,9 @@ def text_as_text(value: Any) -> str:
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
         value = value.encode("utf-8", "replace").decode()  # what surrogates stand for can't be printed
+        # Needed for a difference alone, and it brings pydantic along, which takes long to import.
+        from neurocaas.documents import shown
+
         return shown(value)
     return as_text(value)
 

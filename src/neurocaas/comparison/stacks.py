@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 def compare_tiff(expected: Source, found: Source) -> Comparison:
     with ExitStack() as stack:
-        opened = [stack.enter_context(_opened(source)) for source in (expected, found)]
+        opened = [stack.enter_context(opened_tiff(source)) for source in (expected, found)]
         counts = [0, 0]
         pages = []
         for side, (source, file) in enumerate(zip((expected, found), opened, strict=True)):
@@ -32,7 +32,8 @@ def compare_tiff(expected: Source, found: Source) -> Comparison:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[tifffile.TiffFile]:
+def opened_tiff(source: Source) -> Iterator[tifffile.TiffFile]:
+    """A file of pages, none of which has been read yet."""
     with source.reading():
         file = tifffile.TiffFile(source.path, **AS_PAGES)
     with file:
@@ -44,13 +45,13 @@ def _pages(source: Source, file: tifffile.TiffFile) -> tuple[int, Iterator[np.nd
         count = len(file.pages)
         if count == 0:
             raise source.unreadable("it has no page")
-        mapped = _mapped(source, file) if count == 1 and file.is_imagej else None
+        mapped = mapped_pages(source, file) if count == 1 and file.is_imagej else None
     if mapped is not None:
         return len(mapped), iter(mapped)
-    return count, _decoded(source, file, count)
+    return count, decoded(source, file, range(count))
 
 
-def _mapped(source: Source, file: tifffile.TiffFile) -> Any:
+def mapped_pages(source: Source, file: tifffile.TiffFile) -> Any:
     """The pages of an ImageJ stack beyond 4 GiB, which says that it has one and holds the others behind it."""
     series, page = file.series[0], file.pages.first
     if series.dataoffset is None or series.size <= page.size:
@@ -61,8 +62,9 @@ def _mapped(source: Source, file: tifffile.TiffFile) -> Any:
     return np.memmap(source.path, dtype, "r", series.dataoffset, (series.size // page.size, *page.shape))
 
 
-def _decoded(source: Source, file: tifffile.TiffFile, count: int) -> Iterator[np.ndarray]:
-    for number in range(count):
+def decoded(source: Source, file: tifffile.TiffFile, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+    """These pages, one after the other."""
+    for number in numbers:
         with source.reading():
             page: Any = file.pages[number]
             source.admit(page.nbytes, f"page {number}", AT_ONCE_BYTES)

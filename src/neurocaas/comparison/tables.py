@@ -20,7 +20,7 @@ DELIMITERS = ",;\t"
 
 
 def compare_tables(expected: Source, found: Source) -> Comparison:
-    delimiter = "\t" if expected.kind == ".tsv" else _delimiter(expected)
+    delimiter = "\t" if expected.kind == ".tsv" else delimiter_of(expected)
     rows = itertools.zip_longest(_rows(expected, delimiter), _rows(found, delimiter))
     columns: list[Column] = []
     counts = [0, 0]
@@ -32,7 +32,7 @@ def compare_tables(expected: Source, found: Source) -> Comparison:
             continue
         if number == 1:
             columns = [Column(name=name) for name in _names(mine)]
-            if _is_header(mine):
+            if is_header(mine):
                 odd = _compare_headers(mine, theirs)
                 continue
         if len(mine) != len(theirs):
@@ -96,18 +96,20 @@ def _rows(source: Source, delimiter: str) -> Iterator[list[str]]:
         yield from csv.reader(first, delimiter=delimiter)
 
 
-def _delimiter(source: Source) -> str:
+def delimiter_of(source: Source) -> str:
+    """What parts the cells: the mark that the first line has most of."""
     with source.reading(), source.path.open("rb") as file:
         counts = Counter(next(lines(file, source), b"").decode("utf-8", "replace"))
     return max(DELIMITERS, key=lambda mark: counts[mark])
 
 
-def _is_header(row: Sequence[str]) -> bool:
+def is_header(row: Sequence[str]) -> bool:
+    """Whether this row names the columns: it does unless it holds a number."""
     return not any(NUMBER.fullmatch(cell.strip()) for cell in row)
 
 
 def _names(row: Sequence[str]) -> list[str]:
-    named = _is_header(row)
+    named = is_header(row)
     return [
         f"column {text_as_text(cell)}" if named and cell.strip() else f"column {index}"
         for index, cell in enumerate(row, start=1)

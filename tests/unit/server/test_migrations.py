@@ -46,7 +46,7 @@ def test_jobs_and_money_of_before_plans_are_carried_over() -> None:
     entry.create(**common, kind="charge", nanodollars=30, attempt=attempt)
     entry.create(**common, kind="release", nanodollars=30, attempt=attempt)
 
-    new = at("0004_what_steps_have_now")
+    new = at("0007_spending_so_far")
     step = new("jobs", "Step").objects.get()
     assert (step.analysis, step.timeout_seconds, step.environment_digest) == ("pca", 90, "e" * 64)
     assert new("jobs", "Stack").objects.get().charged_nanodollars == 30
@@ -54,6 +54,8 @@ def test_jobs_and_money_of_before_plans_are_carried_over() -> None:
         new("jobs", "Account").objects.order_by("user").values_list("user", "held_nanodollars", "spent_nanodollars")
     )
     assert list(accounts) == [("", 0, 30), ("ada", 0, 30)]
+    (month,) = new("jobs", "Spending").objects.values_list("group", "user", "month", "nanodollars")
+    assert month == ("lab", "ada", NOW.date(), 30)
     assert sorted(new("jobs", "Entry").objects.values_list("kind", "nanodollars")) == [
         ("charge", 30),
         ("release", 70),

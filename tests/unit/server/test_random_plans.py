@@ -152,7 +152,7 @@ def _check_what_holds_always(told: Told) -> None:
     """What is held and spent is what the ledger's entries say, and within budget; what has ended stays as it is."""
     from neurocaas.server.groups.deployed import deployed_profile
     from neurocaas.server.jobs import ledger
-    from neurocaas.server.jobs.models import Account, Stack
+    from neurocaas.server.jobs.models import Account, Spending, Stack
 
     books = _books("group_id", "job__user")
     held: Counter[tuple[str, str]] = Counter()
@@ -161,6 +161,7 @@ def _check_what_holds_always(told: Told) -> None:
         for account in ((lab, ""), (lab, user)):
             held[account] += book["reserve"] - book["charge"] - book["release"]
             spent[account] += book["charge"]
+    spent_by = {account: amount for account, amount in spent.items() if account[1]}
     for one in Account.objects.all():
         profile = deployed_profile(one.group_id)
         budget = ledger.nanodollars(profile.budget_of(one.user) if one.user else profile.budget_dollars)
@@ -168,6 +169,10 @@ def _check_what_holds_always(told: Told) -> None:
         assert (one.held_nanodollars, one.spent_nanodollars) == (held.pop(account, 0), spent.pop(account, 0))
         assert one.held_nanodollars >= 0
         assert one.held_nanodollars + one.spent_nanodollars <= budget
+    by_month: Counter[tuple[str, str]] = Counter()
+    for month in Spending.objects.all():
+        by_month[month.group_id, month.user] += month.nanodollars
+    assert by_month == {account: amount for account, amount in spent_by.items() if amount}
     assert not any(held.values())
     assert not any(spent.values())
     fields = ("pk", "status", "ended_at", "published_attempt", "reused_from_id", "attempts_made", "charged_nanodollars")

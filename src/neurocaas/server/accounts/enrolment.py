@@ -19,6 +19,7 @@ from neurocaas.server.site import LOCAL_GROUP, Site
 # No letters or digits that look alike when they are read out.
 CODE_CHARACTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 CODE_LENGTH = 8
+GROUP_NAME = r"^[a-z0-9][a-z0-9._-]{0,79}$"
 
 
 def invite(by: Caller, *, days: int = 14, uses: int = 10) -> Invitation:

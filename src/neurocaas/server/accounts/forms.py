@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from neurocaas.blueprint.profile import profile_path
 from neurocaas.errors import NotFound
-from neurocaas.server.accounts.enrolment import check_code, normal
+from neurocaas.server.accounts.enrolment import GROUP_NAME, check_code, normal
 from neurocaas.server.accounts.models import User
 from neurocaas.server.serving.wiring import this_site
 from neurocaas.server.site import LOCAL_GROUP
@@ -26,7 +26,7 @@ class SignupForm(forms.Form):
     )
     group_name = forms.RegexField(
         label="Or a new group called",
-        regex=r"^[a-z0-9][a-z0-9._-]{0,79}$",
+        regex=GROUP_NAME,
         required=False,
         help_text="Your lab, as in churchland-lab: small letters, digits, and . _ - after the first.",
         error_messages={

@@ -15,13 +15,13 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TextIO
 
 from neurocaas.bank import Hint, Provider, open_provider
 from neurocaas.bell import Bell, ring
 from neurocaas.errors import NeurocaasError
+from neurocaas.server.logs import log_to
 from neurocaas.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 10.0
 RECOVER_SECONDS = 2.0
-LOG_BYTES = 4 * 1024**2
+TAKE_OVER_SECONDS = 0.2
 PING = "ping"
 CANCEL = "cancel"
 WAKE = "wake"
@@ -46,14 +46,30 @@ def _lock_path(settings: Settings) -> Path:
     return settings.run / "manager.lock"
 
 
+def turn_age_seconds(settings: Settings) -> float | None:
+    """How long ago a manager last looked at everything; None if none ever did. It does so every SWEEP_SECONDS."""
+    try:
+        return max(0.0, time.time() - _turn_path(settings).stat().st_mtime)
+    except OSError:
+        return None
+
+
+def _turn_path(settings: Settings) -> Path:
+    return settings.run / "manager.turn"
+
+
 def leader(settings: Settings) -> int | None:
     """The process id of the manager that leads this site now; None if none answers."""
-    if not ring(bell_path(settings), PING):
-        return None
+    return last_leader(settings) if ring(bell_path(settings), PING) else None
+
+
+def last_leader(settings: Settings) -> int | None:
+    """The same without a ring, for who asks often: a bell that is rung too often is deaf for a moment."""
     try:
-        return int(json.loads(_lock_path(settings).read_text(encoding="utf-8"))["pid"])
+        pid = int(json.loads(_lock_path(settings).read_text(encoding="utf-8"))["pid"])
     except (OSError, ValueError, KeyError):
         return None
+    return pid if Path(f"/proc/{pid}").exists() else None
 
 
 def wake(settings: Settings, message: str = WAKE) -> None:
@@ -92,14 +108,17 @@ def stop(settings: Settings, timeout_seconds: float = 10.0) -> bool:
     return True
 
 
-def main(root: str) -> int:
-    """Lead the site at `root` until it has been idle for a while, or is told to stop."""
+def main(root: str, *, stay: bool = False) -> int:
+    """Lead the site at `root` until it has been idle for a while, or is told to stop.
+
+    stay: idleness is no reason to end, and a manager that leads now has to make place: a served site always has one.
+    """
     settings = read_settings(Path(root))
     settings.run.mkdir(parents=True, exist_ok=True)
-    with _leadership(settings) as leads:
+    with _leadership(settings, insist=stay) as leads:
         if not leads:
             return 0
-        _log_to(settings.state / "logs" / "manager.log")
+        log_to(settings.state / "logs" / "manager.log", aloud=stay)
         bell = Bell(bell_path(settings))
         signal.signal(signal.SIGTERM, lambda *_: ring(bell.path, STOP))
         provider = open_provider(settings)
@@ -107,7 +126,7 @@ def main(root: str) -> int:
         provider.start()
         try:
             manager = _manager(settings, provider, bell)
-            idle = _lead(settings, manager, provider, bell)
+            idle = _lead(settings, manager, provider, bell, stay=stay)
         finally:
             provider.close()
             bell.close()
@@ -118,20 +137,30 @@ def main(root: str) -> int:
 
 
 @contextlib.contextmanager
-def _leadership(settings: Settings) -> Iterator[bool]:
+def _leadership(settings: Settings, *, insist: bool) -> Iterator[bool]:
     with _lock_path(settings).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
+        while not _locked(lock):
+            if not insist:
+                yield False
+                return
+            # Who leads now was started by a command; what it runs goes on, and is adopted here.
+            ring(bell_path(settings), STOP)
+            time.sleep(TAKE_OVER_SECONDS)
         lock.truncate(0)
         lock.write(json.dumps({"pid": os.getpid()}))
         lock.flush()
         yield True
 
 
-def _lead(settings: Settings, manager: JobManager, provider: Provider, bell: Bell) -> bool:
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _lead(settings: Settings, manager: JobManager, provider: Provider, bell: Bell, *, stay: bool) -> bool:
     """Turn after turn, until told to stop (False) or idle for long (True)."""
     recovered = False
     idle_since = time.monotonic()
@@ -148,7 +177,8 @@ def _lead(settings: Settings, manager: JobManager, provider: Provider, bell: Bel
             if now - swept_at >= SWEEP_SECONDS or any(hint.what in {WAKE, CANCEL} for hint in hints):
                 manager.turn()
                 swept_at = now
-                if manager.has_work():
+                _turn_path(settings).touch()
+                if stay or manager.has_work():
                     idle_since = now
                 elif now - idle_since > settings.site.idle_minutes * 60:
                     return True
@@ -215,16 +245,8 @@ def _drop_connection() -> None:
         connection.close()
 
 
-def _log_to(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler: Any = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=3, encoding="utf-8")
-    logging.basicConfig(
-        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
-
-
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1]))
+        sys.exit(main(sys.argv[1], stay="--stay" in sys.argv[2:]))
     except NeurocaasError as fault:
         sys.exit(str(fault))

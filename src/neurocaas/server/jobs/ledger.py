@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from django.db import transaction
@@ -18,7 +18,7 @@ from django.db.models import F, Sum
 from neurocaas.blueprint.profile import Profile
 from neurocaas.cost.dollars import shown as shown_dollars
 from neurocaas.errors import Refused
-from neurocaas.server.jobs.models import NANO, Account, Attempt, Entry, Job, Stack
+from neurocaas.server.jobs.models import NANO, Account, Attempt, Entry, Job, Spending, Stack
 
 HOUR = timedelta(hours=1)
 GROUP = ""  # the account of a group as a whole has no user
@@ -117,6 +117,7 @@ def charge(attempt: Attempt, at: datetime, *, release: bool = False) -> None:
         entries.append(_entry(stack.job, Entry.Kind.RELEASE, left, at, stack=stack))
     Entry.objects.bulk_create(entries)
     _move(stack.job, held=-amount - left, spent=amount)
+    _note_spending(stack.job, amount, at)
 
 
 def release(stacks: Iterable[Stack], at: datetime) -> None:
@@ -157,6 +158,15 @@ def _move(job: Job, *, held: int = 0, spent: int = 0) -> None:
         Account.objects.filter(group_id=job.group_id, user=user).update(
             held_nanodollars=F("held_nanodollars") + held, spent_nanodollars=F("spent_nanodollars") + spent
         )
+
+
+def _note_spending(job: Job, amount: int, at: datetime) -> None:
+    if not amount:
+        return
+    one = {"group_id": job.group_id, "user": job.user, "month": at.astimezone(UTC).date().replace(day=1)}
+    if not Spending.objects.filter(**one).update(nanodollars=F("nanodollars") + amount):
+        Spending.objects.bulk_create([Spending(**one)], ignore_conflicts=True)
+        Spending.objects.filter(**one).update(nanodollars=F("nanodollars") + amount)
 
 
 def _locked(job: Job, profile: Profile) -> list[Balance]:

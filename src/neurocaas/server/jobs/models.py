@@ -39,6 +39,21 @@ class Account(models.Model):
         return f"account of {self.user or 'group'} {self.group_id}"
 
 
+class Spending(models.Model):
+    """What a user of a group spent in a month: sums of the ledger's charges, kept so that nobody adds them up again."""
+
+    group = models.ForeignKey(Group, on_delete=models.PROTECT, related_name="spending")
+    user = models.CharField(max_length=80)
+    month = models.DateField()  # its first day
+    nanodollars = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["group", "month", "user"], name="one_spending")]
+
+    def __str__(self) -> str:
+        return f"spent by {self.user} of {self.group_id} in {self.month:%Y-%m}"
+
+
 class Price(models.TextChoices):
     """What capacity a job asked for: at the ordinary price, or at the save price, which may be interrupted (§3.3)."""
 
@@ -84,7 +99,11 @@ class Job(models.Model):
     ended_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["status"]), models.Index(fields=["group", "-submitted_at"])]
+        indexes: ClassVar = [
+            models.Index(fields=["status"]),
+            models.Index(fields=["group", "-submitted_at"]),
+            models.Index(fields=["ended_at"], name="job_ended"),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.id}"
@@ -168,6 +187,7 @@ class Stack(models.Model):
             models.Index(fields=["status", "ready", "id"]),
             models.Index(fields=["reuse_key"]),
             models.Index(fields=["status", "retry_at"]),
+            models.Index(fields=["job", "step", "status"]),  # to count them without reading them
         ]
 
     def __str__(self) -> str:

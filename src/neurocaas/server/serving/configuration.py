@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 from neurocaas.server.database import configuration, migrate_once
 from neurocaas.server.serving.wiring import serve_site
 from neurocaas.server.site import Site
-from neurocaas.settings import Settings, read_settings
+from neurocaas.settings import Settings
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 MOST_BODY_BYTES = 16 << 20  # of what does not come as an upload: a sweep of ten thousand points is smaller
@@ -23,9 +23,8 @@ LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 IDENTITY_PROVIDERS = ("orcid", "github", "google")
 
 
-def connect_fully(root: Path) -> Site:
-    """The site at `root`, with all of Django set up for it, once per process, and every table up to date."""
-    settings = read_settings(root)
+def connect_fully(settings: Settings) -> Site:
+    """The site, with all of Django set up for it, once per process, and every table up to date."""
     if not django_settings.configured:
         django_settings.configure(**full_configuration(settings, secret_key(settings)))
         django.setup()
@@ -69,9 +68,10 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
         ],
         "DATA_UPLOAD_MAX_MEMORY_SIZE": MOST_BODY_BYTES,
         "MIDDLEWARE": [
+            "neurocaas.server.serving.request_log.RequestLog",
             "neurocaas.server.api.middleware.problems",
             "django.middleware.security.SecurityMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
+            "servestatic.middleware.ServeStaticMiddleware",
             "csp.middleware.CSPMiddleware",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
@@ -129,8 +129,8 @@ def _static() -> dict[str, Any]:
     return {
         "STATIC_URL": "/static/",
         "STATICFILES_DIRS": [WEB / "static"],
-        "WHITENOISE_USE_FINDERS": True,
-        "WHITENOISE_AUTOREFRESH": False,
+        "SERVESTATIC_USE_FINDERS": True,
+        "SERVESTATIC_AUTOREFRESH": False,
     }
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from neurocaas.server.site import Site
 
+VARIABLE = "NEUROCAAS_SITE"
+
 _served: list[Site] = []
 
 
 def serve_site(site: Site) -> None:
+    """From now on this process serves this site."""
     _served[:] = [site]
 
 

@@ -20,7 +20,7 @@ _REMEMBERED = 256
 class Digest(Protocol):
     """A SHA-256 that is being computed."""
 
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
     def copy(self) -> Digest: ...
     def digest(self) -> bytes: ...
     def hexdigest(self) -> str: ...
@@ -58,7 +58,7 @@ class Receiver:
         self._before = digest.copy() if digest is not None and checksum is not None else None
         self._own = hashlib.sha256() if checksum is not None else None
 
-    def write(self, blocks: Sequence[bytes]) -> None:
+    def write(self, blocks: Sequence[bytes | memoryview]) -> None:
         """Raises OSError; then `offset` still says what is in the file, and the digest is forgotten."""
         try:
             for start in range(0, len(blocks), _BLOCKS_AT_ONCE):

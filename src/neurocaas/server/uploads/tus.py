@@ -14,7 +14,8 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -23,7 +24,7 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from neurocaas.errors import NeurocaasError, NotNow, Refused, StorageFailed
-from neurocaas.server.uploads import reception
+from neurocaas.server.uploads import direct, reception
 from neurocaas.server.uploads.arriving import held
 from neurocaas.server.uploads.desk import Desk
 from neurocaas.server.uploads.documents import MAX_FILE_BYTES
@@ -42,6 +43,7 @@ VERSION = "1.0.0"
 BATCH_BYTES = 1 << 20
 IDLE_SECONDS = 10.0  # after which another connection may take an upload over
 STALLED_SECONDS = 300.0
+PUMPS = 32  # connections that are read directly at one time; the others take the server's way
 # What comes after a refusal is read and dropped, so that the sender gets to the answer; of more, the rest is cut off.
 READ_ANYWAY_BYTES = 16 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -84,7 +86,7 @@ class Tus:
     """Receives uploads to the desk's store on disk.
 
     authorize: who sends, by the request's scope; None if nobody may. may_write: whether they may go on with this
-    upload. Both are called in a thread. prefix: where it is mounted.
+    upload. Both are called in a thread. prefix: where it is mounted. received: told how many bytes each request brought.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Tus:
         *,
         prefix: str = "/uploads",
         idle_seconds: float = IDLE_SECONDS,
+        received: Callable[[int], object] = lambda _: None,
     ) -> None:
+        self._received = received
         self._desk, self._authorize, self._may_write = desk, authorize, may_write
         self._prefix, self._idle_seconds = prefix, idle_seconds
         self._digests = Digests()
@@ -103,6 +107,8 @@ class Tus:
         # Apart, so that a slow disk keeps nobody from asking how far their upload has come.
         self._disk = ThreadPoolExecutor(8, thread_name_prefix="tus-disk")
         self._rows = ThreadPoolExecutor(4, thread_name_prefix="tus-rows")
+        self._pumps = ThreadPoolExecutor(PUMPS, thread_name_prefix="tus-pump")
+        self._pumping = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -144,7 +150,7 @@ class Tus:
         if method == "DELETE":
             await self._in_rows(partial(reception.terminate, self._desk, file))
             return 204, {}, b""
-        return await self._append(request, file, receive)
+        return await self._append(request, file, scope, receive)
 
     async def _create(self, request: _Request) -> tuple[int, dict[str, str], bytes]:
         size_bytes = request.number("Upload-Length")
@@ -159,7 +165,9 @@ class Tus:
         told = {"Upload-Offset": str(offset), "Upload-Length": str(file.row.size_bytes)}
         return 200, {**told, **_expiry(file)}, b""
 
-    async def _append(self, request: _Request, file: Incoming, receive: Receive) -> tuple[int, dict[str, str], bytes]:
+    async def _append(
+        self, request: _Request, file: Incoming, scope: Scope, receive: Receive
+    ) -> tuple[int, dict[str, str], bytes]:
         if request.headers.get("content-type") != "application/offset+octet-stream":
             raise Fault(415, "Content-Type: application/offset+octet-stream is right.")
         wanted, size_bytes = request.number("Upload-Offset"), file.row.size_bytes
@@ -171,22 +179,31 @@ class Tus:
             length = request.headers.get("content-length", "0")
             if length.isdecimal() and int(length) > size_bytes - offset:
                 raise Fault(413, f"Content-Length: found {length}; at most {size_bytes - offset} is right.")
+            transport = direct.transport_of(scope) if _announced_bytes(scope) >= direct.LEAST_BYTES else None
+            if self._pumping >= PUMPS:
+                transport = None
             if descriptor is not None:
                 receiver = Receiver(descriptor, self._digests.take(file.name, offset), checksum)
-                offset = await self._receive(receiver, file, turn, receive)
-        return 204, {"Upload-Offset": str(offset), **_expiry(file)}, b""
+                if transport is None:
+                    streaming = self._stream(receiver, size_bytes - offset, turn, receive)
+                else:
+                    streaming = self._pump(receiver, _announced_bytes(scope), turn, receive, transport)
+                offset = await self._receive(receiver, file, streaming)
+        closing = {} if transport is None else {"Connection": "close"}
+        return 204, {"Upload-Offset": str(offset), **_expiry(file), **closing}, b""
 
-    async def _receive(self, receiver: Receiver, file: Incoming, turn: _Turn, receive: Receive) -> int:
+    async def _receive(self, receiver: Receiver, file: Incoming, streaming: Coroutine[Any, Any, None]) -> int:
         """Take what comes and keep account of it, however it ends. Returns the new offset."""
-        whole, fault = False, None
+        whole, fault, began_at = False, None, receiver.offset
         try:
-            await self._stream(receiver, file.row.size_bytes - receiver.offset, turn, receive)
+            await streaming
             whole = True
         except OSError as error:
             fault = _disk_fault(error, receiver.offset)
         finally:
             fits = receiver.settle(whole=whole)
             offset, sha256 = receiver.offset, ""
+            self._received(max(0, offset - began_at))
             if offset == file.row.size_bytes and receiver.digest is not None:
                 sha256 = receiver.digest.hexdigest()
             self._digests.keep(file.name, offset, receiver.digest)
@@ -229,6 +246,43 @@ class Tus:
             await _written(writing)
             if blocks:
                 await _written(loop.run_in_executor(self._disk, receiver.write, blocks))
+
+    async def _pump(
+        self, receiver: Receiver, left: int, turn: _Turn, receive: Receive, transport: asyncio.Transport
+    ) -> None:
+        """The same by a thread that reads the socket, after what the server has read of the body already."""
+        loop = asyncio.get_running_loop()
+        block: bytes = (await _next(receive)).get("body", b"")
+        transport.pause_reading()  # before the loop turns again, so nothing else is read there
+        try:
+            connection = direct.duplicate(transport)
+        except OSError:  # closed just now
+            raise _Disconnected from None
+
+        def seen() -> None:
+            turn.seen = loop.time()
+
+        def pumped() -> bool:
+            receiver.write([block])
+            return direct.pump(connection, receiver, left - len(block), seen)
+
+        self._pumping += 1
+        pumping = loop.run_in_executor(self._pumps, pumped)
+        try:
+            await asyncio.wait([pumping])
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)  # wakes the thread
+            await _written(pumping)
+            raise
+        finally:
+            self._pumping -= 1
+            connection.close()
+        if not pumping.result():
+            transport.abort()
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            raise _Disconnected
 
     @contextlib.asynccontextmanager
     async def _turn(self, file: Incoming) -> AsyncIterator[_Turn]:
@@ -290,7 +344,7 @@ async def _next(receive: Receive) -> Message:
     return message
 
 
-async def _written(writing: asyncio.Future[None] | None) -> None:
+async def _written(writing: asyncio.Future[Any] | None) -> None:
     """Wait for a thread to the end, even when cancelled meanwhile. Raises what it raised."""
     cancelled = False
     while writing is not None and not writing.done():

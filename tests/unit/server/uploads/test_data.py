@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -278,7 +279,12 @@ def test_a_sweep_removes_stale_uploads_and_objects_of_nobody(lab: Lab) -> None:
     assert orphan not in lab.stored()
     assert lab.finished(moved).content.size_bytes == 1
     lab.now += 8 * DAY
-    assert lab.sweep().stale == 1
+    os.utime(lab.desk.partial(upload.files.get()), times=(lab.now.timestamp(),) * 2)
+    assert lab.sweep().stale == 0  # bytes still come
+    os.utime(lab.desk.partial(upload.files.get()), times=(0, 0))
+    lab.desk.folder(uuid.uuid4())
+    swept = lab.sweep()
+    assert (swept.stale, swept.orphans) == (1, 1)
     assert lab.stored() == sorted([item.content.key, lab.finished(moved).content.key])
     with pytest.raises(NotFound, match="given up"):
         lab.complete(upload)

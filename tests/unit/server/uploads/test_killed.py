@@ -163,3 +163,19 @@ def test_a_sender_that_says_another_digest_is_told(sqlite_lab: Lab) -> None:
     assert not sqlite_lab.stored()
     with pytest.raises(NeurocaasError, match="upload it again"):
         sqlite_lab.complete(upload)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_a_digest_that_comes_with_the_last_request_counts_too(sqlite_lab: Lab, checked: bool) -> None:
+    from neurocaas.server.uploads.completing import complete
+
+    def completed(name: str, sha256: str) -> object:
+        upload = sqlite_lab.begin(name, 3)
+        sqlite_lab.desk.partial(upload.files.get()).write_bytes(b"abc")
+        if checked:
+            sqlite_lab.finished(upload)
+        return complete(sqlite_lab.desk, "lab", str(upload.id), {name: sha256}).item
+
+    assert completed("right.bin", hashlib.sha256(b"abc").hexdigest()) is not None
+    with pytest.raises(NeurocaasError, match=r"wrong\.bin: its SHA-256 is ba7816bf8f01… here and 000000000000…"):
+        completed("wrong.bin", "0" * 64)

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 CONTENT = bytes(range(256)) * 40_000  # 10 MB, more than the batches in memory
 
 
+@pytest.fixture(params=["direct", "as any server does"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, sqlite_database: str) -> None:
+    """By a thread that reads the socket, or through the server's buffers."""
+    from neurocaas.server.uploads import direct
+
+    monkeypatch.setattr(direct, "LEAST_BYTES", 0 if request.param == "direct" else 1 << 60)
+
+
 def _begun(lab: Lab, content: bytes = CONTENT, name: str = "a.npy") -> str:
     url: str = lab.describe(lab.begin(name, len(content)))["files"][0]["tus_url"]
     return url
@@ -44,6 +52,7 @@ def test_the_server_says_what_it_can(client: Client) -> None:
     assert answer.headers["Tus-Checksum-Algorithm"] == "sha256"
 
 
+@pytest.mark.usefixtures("way")
 def test_what_is_sent_is_stored(client: Client, sqlite_lab: Lab) -> None:
     url = _begun(sqlite_lab)
     before = client("HEAD", url)
@@ -83,6 +92,7 @@ def test_an_empty_file_is_there_at_once(client: Client, sqlite_lab: Lab) -> None
     assert _item(sqlite_lab) == hashlib.sha256(b"").hexdigest()
 
 
+@pytest.mark.usefixtures("way")
 def test_a_cut_connection_keeps_what_came(client: Client, sqlite_lab: Lab) -> None:
     url = _begun(sqlite_lab)
     client.cut_off(url, 0, CONTENT[:5_000_001], len(CONTENT))
@@ -133,6 +143,7 @@ def test_what_does_not_exist_is_not_found(client: Client, path: str) -> None:
     assert client("DELETE", path).status == 404
 
 
+@pytest.mark.usefixtures("way")
 def test_a_checksum_that_does_not_fit_takes_back_what_came(client: Client, sqlite_lab: Lab) -> None:
     url = _begun(sqlite_lab)
     right, wrong = (f"sha256 {base64.b64encode(hashlib.sha256(one).digest()).decode()}" for one in (b"abc", b"abd"))
@@ -173,6 +184,7 @@ def test_what_has_all_arrived_is_not_terminated(client: Client, sqlite_lab: Lab)
     assert client("DELETE", url).status == 409
 
 
+@pytest.mark.usefixtures("way")
 def test_two_connections_do_not_write_at_once(client: Client, sqlite_lab: Lab) -> None:
     url = _begun(sqlite_lab)
     with client.half_open(url, 0, CONTENT[:100], len(CONTENT)):
@@ -182,6 +194,7 @@ def test_two_connections_do_not_write_at_once(client: Client, sqlite_lab: Lab) -
         assert 423 in statuses or 409 in statuses
 
 
+@pytest.mark.usefixtures("way")
 def test_a_silent_connection_loses_its_turn(sqlite_lab: Lab) -> None:
     from support.uploads import served
 
@@ -217,24 +230,26 @@ def test_metadata_that_is_none_is_refused(client: Client) -> None:
     assert client("PUT", "/uploads/").status == 405
 
 
+@pytest.mark.usefixtures("way")
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
+@given(
+    size=st.integers(1, 3_000_000),
+    steps=st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=6),
+)
 def test_however_it_is_split_and_cut_off_the_bytes_are_the_same(
-    client: Client, sqlite_lab: Lab, data: st.DataObject
+    client: Client, sqlite_lab: Lab, size: int, steps: list[tuple[float, bool]]
 ) -> None:
-    content = os.urandom(64) * data.draw(st.integers(1, 40_000), "blocks of 64 bytes")
-    upload = sqlite_lab.begin("a.bin", len(content))
+    """steps: how much of the rest is sent, and whether the connection is cut off in the middle of it."""
+    content = os.urandom(size)
+    upload = sqlite_lab.begin("a.bin", size)
     url = sqlite_lab.describe(upload)["files"][0]["tus_url"]
-    offset = 0
-    while offset < len(content):
-        length = data.draw(st.integers(1, len(content) - offset), "length")
-        if data.draw(st.integers(0, 2), "cut off if 0") == 0:
-            client.cut_off(url, offset, content[offset : offset + length // 2], length)
-        else:
-            client.patch(url, offset, content[offset : offset + length])  # 423 while the one before is not seen as gone
+    for fraction, cut in [*steps, (1.0, False)]:
         offset = client("HEAD", url).offset
-        length = len(content) - offset
-        if data.draw(st.integers(0, 3), "all the rest if 0") == 0 and length:
-            client.patch(url, offset, content[offset:])
-            offset = client("HEAD", url).offset
+        length = int((size - offset) * fraction)
+        if cut:
+            client.cut_off(url, offset, content[offset : offset + length // 2], length)
+        elif length:
+            client.patch(url, offset, content[offset : offset + length])  # 423 while one before is not seen as gone
+    while (offset := client("HEAD", url).offset) < size:
+        client.patch(url, offset, content[offset:])
     assert sqlite_lab.finished(upload).content.sha256 == hashlib.sha256(content).hexdigest()
