@@ -53,9 +53,10 @@ class Client:
     def __init__(
         self, url: str, token: str, group: str | None = None, *, state: Path | None = None, pause: Pause = time.sleep
     ) -> None:
-        if not token.isascii() or not token.isprintable() or not token.strip():
+        token = token.strip()
+        if not token.isascii() or not token.isprintable() or not token:
             raise Refused("token: found one with characters that no token has; an API token of the site is right.")
-        self._connection = Connection(url, Identity(token=token.strip(), group=group), pause=pause)
+        self._connection = Connection(url, Identity(token=token, group=group), pause=pause)
         self._uploads = Uploads(self._connection, group, Memory(state or state_folder()))
 
     def __repr__(self) -> str:
