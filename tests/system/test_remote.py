@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
+from support.s3 import BUCKET
 from support.serving import make_account, web_process
 from support.sites import NEUROCAAS, Answer, TestSite, make_site
 
@@ -97,7 +99,10 @@ def test_a_job_from_files_to_results_and_a_certificate_over_the_network(ada: Per
     assert (out / "d001" / "copy.txt").read_text() == "dataset 1\n"
     assert (out / "d002" / "log.txt").read_text() == "copying\ndone\n"
     job = ada("jobs", "--last", "1", "--json").json[0]["job"]
-    assert ada("show", job[-6:], "--json").json["user"] == "ada"
+    described = ada("show", job[-6:], "--json").json
+    assert described["user"] == "ada"
+    answered = httpx.get(f"{ada.url}/api/v1/jobs/{job}", headers={"Authorization": f"Bearer {ada.token}"})
+    assert described == answered.json()  # nothing that the site says is lost on the way
     assert ada("logs", job, "--dataset", "0").out == "copying\ndone\n"
     assert ada("logs", job, "--dataset", "d001.txt", "-f").out == "copying\ndone\n"
     ada("keys", "trust", out / "certificate.json", "--name", "there")
@@ -175,3 +180,17 @@ def test_a_site_of_this_machine_comes_before_the_one_signed_in_to(ada: Person, l
     assert json.loads(ada("jobs", "--json").out) == []
     assert "for a site over the network" in ada("whoami", expect=2).err
     assert "one group" in ada("--group", "lab", "jobs", expect=2).err
+
+
+def test_data_and_results_go_straight_to_and_from_s3(local_site: TestSite, s3_endpoint: str, tmp_path: Path) -> None:
+    variables = {"NEUROCAAS_STORE_URL": f"s3://{BUCKET}/{tmp_path.name}"}
+    local_site.variables |= variables
+    local_site.analysis("copy", COPY, outputs=OUTPUT)
+    token = make_account(local_site.root, **variables)
+    with web_process(local_site.root, **variables) as url:
+        person = Person(home=tmp_path, url=url, token=token)
+        person("login", url, "--token-stdin", said=f"{token}\n")
+        movie = tmp_path / "movie.txt"
+        movie.write_bytes(b"0123456789abcdef" * (20 << 16))
+        person("run", "copy", movie, "--out", tmp_path / "out")
+        assert (tmp_path / "out" / "movie" / "copy.txt").read_bytes() == movie.read_bytes()
