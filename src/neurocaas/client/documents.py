@@ -256,10 +256,11 @@ class UploadFile(Answer):
 
 
 class UploadDocument(Answer):
-    """An upload that is under way. item: the item itself if its content is known; then nothing is sent."""
+    """An upload. state: `checking` while what arrived is looked at. item: once it is one, at once if it is known."""
 
     id: str
     method: Literal["tus", "s3"] = "tus"
+    state: str = "receiving"
     files: tuple[UploadFile, ...] = ()
     item: str | None = None
 
@@ -278,27 +279,17 @@ class PartUrl(Answer):
     url: str
 
 
-class PartThere(Answer):
-    """A part that is there."""
+class PartsDone(Answer):
+    """The numbers of the parts that are there, whole."""
 
-    number: int
-    size_bytes: int
-    etag: str = ""
-
-
-class SentPart(Document):
-    """A part that was sent, with the entity tag that the store answered."""
-
-    number: int
-    etag: str
+    numbers: tuple[int, ...]
 
 
 class SentFile(Document):
-    """A file that was sent: its digest, and its parts with the method s3."""
+    """A file that was sent, with its digest."""
 
     path: str
     sha256: Sha256
-    parts: tuple[SentPart, ...] = ()
 
 
 class CompleteDocument(Document):

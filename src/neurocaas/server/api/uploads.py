@@ -17,6 +17,7 @@ from neurocaas.client.documents import (
     ItemDocument,
     OfferDocument,
     Page,
+    PartsDone,
     PartsRequest,
     PartUrl,
     UploadDocument,
@@ -47,12 +48,6 @@ class QuotaDocument(Answer):
 
     used_bytes: int
     limit_bytes: int | None
-
-
-class PartsDone(Answer):
-    """The numbers of the parts that are there, whole."""
-
-    numbers: tuple[int, ...]
 
 
 @router.post("/uploads", response=answers(UploadDocument, 201))
@@ -89,14 +84,11 @@ def get_parts_done(request: HttpRequest, upload_id: Id, path: Annotated[str, Que
 
 
 @router.post("/uploads/{upload_id}/complete", response=answers(UploadDocument))
-def complete_upload(
-    request: HttpRequest,
-    upload_id: Id,
-    body: CompleteDocument | None = None,  # noqa: ARG001 (what clients say of what they sent; the site looks itself)
-) -> JsonResponse:
+def complete_upload(request: HttpRequest, upload_id: Id, body: CompleteDocument | None = None) -> JsonResponse:
     """Have what arrived checked, and made an item. Ask again while `state` is checking; asking again is harmless."""
     group = asking(request).require_group()
-    return JsonResponse(_upload(complete(desk(), group, upload_id)))
+    digests = {one.path: one.sha256 for one in body.files} if body else {}
+    return JsonResponse(_upload(complete(desk(), group, upload_id, digests)))
 
 
 @router.get("/items", response=answers(Page[ItemDocument]))

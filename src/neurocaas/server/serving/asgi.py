@@ -10,6 +10,7 @@ from typing import Any
 from django.core.asgi import get_asgi_application
 
 from neurocaas.server.serving.configuration import MOST_BODY_BYTES, connect_fully
+from neurocaas.server.serving.counters import uploaded
 from neurocaas.server.serving.hub import hub
 from neurocaas.server.serving.wiring import VARIABLE
 from neurocaas.settings import read_settings
@@ -31,12 +32,13 @@ def application() -> Application:
     from neurocaas.server.uploads.tus import Tus
 
     pages = bounded(get_asgi_application(), MOST_BODY_BYTES)  # type: ignore[arg-type]
-    uploads = Tus(desk(), sender, prefix=UPLOADS)
+    # A store on S3 is sent to directly.
+    uploads = Tus(desk(), sender, prefix=UPLOADS, received=uploaded) if desk().multipart is None else None
 
     async def serve(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send, opened=lambda: hub.open(site.settings))
-        elif scope["type"] == "http" and scope["path"].startswith(f"{UPLOADS}/"):
+        elif uploads is not None and scope["type"] == "http" and scope["path"].startswith(f"{UPLOADS}/"):
             await uploads(scope, receive, send)
         else:
             await pages(scope, receive, send)

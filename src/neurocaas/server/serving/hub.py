@@ -20,26 +20,34 @@ class Hub:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Queue[str]]] = defaultdict(set)
         self._bell: Bell | None = None
+        self._released = False
 
     def open(self, settings: Settings) -> None:
         """Listen, on the running loop."""
         self._bell = Bell(everybody(settings))
         asyncio.get_running_loop().add_reader(self._bell.fileno(), self._rung)
 
-    def close(self) -> None:
-        """Let every stream end."""
-        if self._bell is not None:
-            asyncio.get_running_loop().remove_reader(self._bell.fileno())
-            self._bell.close()
+    def release(self) -> None:
+        """Let every stream end, those too that begin from now on: the process is about to end."""
+        self._released = True
         for queues in self._waiting.values():
             for queue in queues:
                 _put(queue, "")
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self.release()
+        if self._bell is not None:
+            asyncio.get_running_loop().remove_reader(self._bell.fileno())
+            self._bell.close()
 
     @contextlib.contextmanager
     def follow(self, job_id: str) -> Iterator[asyncio.Queue[str]]:
         """A queue of what happens to the job: "changed", "ended"; "" when the process is about to end."""
         queue: asyncio.Queue[str] = asyncio.Queue(BEHIND)
         self._waiting[job_id].add(queue)
+        if self._released:
+            _put(queue, "")
         try:
             yield queue
         finally:

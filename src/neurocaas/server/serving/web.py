@@ -17,6 +17,7 @@ from neurocaas.errors import NeurocaasError
 from neurocaas.server.logs import log_to
 from neurocaas.server.serving import draining
 from neurocaas.server.serving.asgi import application
+from neurocaas.server.serving.hub import hub
 from neurocaas.server.serving.wiring import this_site
 from neurocaas.server.uploads.direct import DirectProtocol
 
@@ -39,6 +40,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         draining.begin()
+        hub.release()
         for server in self.servers:
             server.close()
         await asyncio.sleep(LAST_REQUESTS_SECONDS)

@@ -86,7 +86,7 @@ class Tus:
     """Receives uploads to the desk's store on disk.
 
     authorize: who sends, by the request's scope; None if nobody may. may_write: whether they may go on with this
-    upload. Both are called in a thread. prefix: where it is mounted.
+    upload. Both are called in a thread. prefix: where it is mounted. received: told of each request's bytes.
     """
 
     def __init__(
@@ -97,7 +97,9 @@ class Tus:
         *,
         prefix: str = "/uploads",
         idle_seconds: float = IDLE_SECONDS,
+        received: Callable[[int], object] = lambda _: None,
     ) -> None:
+        self._received = received
         self._desk, self._authorize, self._may_write = desk, authorize, may_write
         self._prefix, self._idle_seconds = prefix, idle_seconds
         self._digests = Digests()
@@ -192,7 +194,7 @@ class Tus:
 
     async def _receive(self, receiver: Receiver, file: Incoming, streaming: Coroutine[Any, Any, None]) -> int:
         """Take what comes and keep account of it, however it ends. Returns the new offset."""
-        whole, fault = False, None
+        whole, fault, began_at = False, None, receiver.offset
         try:
             await streaming
             whole = True
@@ -201,6 +203,7 @@ class Tus:
         finally:
             fits = receiver.settle(whole=whole)
             offset, sha256 = receiver.offset, ""
+            self._received(max(0, offset - began_at))
             if offset == file.row.size_bytes and receiver.digest is not None:
                 sha256 = receiver.digest.hexdigest()
             self._digests.keep(file.name, offset, receiver.digest)
