@@ -103,9 +103,9 @@ def spread(seconds: Sequence[float]) -> dict[str, float]:
 
 def report(figures: dict[str, Any]) -> str:
     """A table of milliseconds, and a line for each thing that went wrong."""
+    who = f"{figures['users']} users for {figures['seconds']:g} s"
     lines = [
-        f"{figures['users']} users for {figures['seconds']:g} s: {figures['jobs']:,} jobs, {figures['requests']:,} "
-        f"requests, {figures['watched']:,} event streams.",
+        f"{who}: {figures['jobs']:,} jobs, {figures['requests']:,} requests, {figures['watched']:,} event streams.",
         f"{'ms':24}{'count':>8}{'p50':>9}{'p95':>9}",
     ]
     rows = figures["by_request"] | {"all requests": figures["all"], "end told after": figures["events"]}

@@ -92,12 +92,17 @@ class Person:
     async def _job(self, group: str, turn: int) -> None:
         headers = {"X-NeuroCAAS-Group": group}
         if group not in self._items:
-            self._items[group] = await self._stage(headers)
+            item = await self._stage(headers)
+            if item is None:
+                await self._think()
+                return
+            self._items[group] = item
         asked = {"analysis": ANALYSIS, "data": [self._items[group]], "fresh": True}
         key = {"Idempotency-Key": f"{self._account.user}-{turn}"}
         answer = await self._ask(self._program, "submit", "POST", "/api/v1/jobs", json=asked, headers=headers | key)
         if answer is None or answer.status_code != 201:
-            return await self._think()
+            await self._think()
+            return
         job = answer.json()["job"]
         self._seen.submitted[job] = self._account.user
         watching = [self._watch(job, self._account, headers)]
@@ -105,20 +110,22 @@ class Person:
             watching.append(self._watch(job, self._colleague, headers))
         await asyncio.gather(*watching, self._look_around(job, headers))
 
-    async def _stage(self, headers: dict[str, str]) -> str:
+    async def _stage(self, headers: dict[str, str]) -> str | None:
+        """Upload a small file of the user's. Returns the item; None if that failed, which is noted."""
         content = f"{self._account.user} in {headers}".encode()
         file = {"path": "d.txt", "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         offer = {"name": f"{self._account.user}.txt", "form": "file", "files": [file]}
-        begun = await self._ask(self._program, "upload", "POST", "/api/v1/uploads", json=offer, headers=headers)
-        assert begun is not None
+        begun = await self._upload("POST", "/api/v1/uploads", headers, json=offer)
+        if begun is None:
+            return None
         upload = begun.json()
-        place = upload["files"][0]["tus_url"]
-        await self._ask(self._program, "upload", "PATCH", place, content=content, headers=headers | TUS)
-        done = await self._ask(
-            self._program, "upload", "POST", f"/api/v1/uploads/{upload['id']}/complete", json={}, headers=headers
-        )
-        assert done is not None
-        return str(done.json()["item"])
+        await self._upload("PATCH", upload["files"][0]["tus_url"], headers | TUS, content=content)
+        done = await self._upload("POST", f"/api/v1/uploads/{upload['id']}/complete", headers, json={})
+        return str(done.json()["item"]) if done is not None else None
+
+    async def _upload(self, method: str, path: str, headers: dict[str, str], **body: Any) -> httpx.Response | None:
+        answer = await self._ask(self._program, "upload", method, path, headers=headers, **body)
+        return answer if answer is not None and answer.is_success else None
 
     async def _watch(self, job: str, watcher: Account, headers: dict[str, str]) -> None:
         """Until the stream ends by itself. Each `ended` that came is noted."""
