@@ -33,7 +33,6 @@ def main() -> None:
         settings = make_site(folder)
         accounts = make_accounts(settings, options.users)
         with serving(settings, folder / "serve.err") as url:
-            asyncio.run(Crowd(url, accounts[:1], 0.1).live())  # builds the environment
             seen = asyncio.run(Crowd(url, accounts, options.seconds).live())
         logged = complaints(settings)
         figures = {"users": options.users, "seconds": options.seconds, "logged": logged, **judged(settings, seen)}

@@ -119,6 +119,8 @@ class Person:
         if begun is None:
             return None
         upload = begun.json()
+        if upload.get("item"):  # the group has it already
+            return str(upload["item"])
         await self._upload("PATCH", upload["files"][0]["tus_url"], headers | TUS, content=content)
         done = await self._upload("POST", f"/api/v1/uploads/{upload['id']}/complete", headers, json={})
         return str(done.json()["item"]) if done is not None else None
