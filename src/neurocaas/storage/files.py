@@ -139,6 +139,14 @@ class FileStore:
             folder.mkdir(mode=_ROOT_MODE, exist_ok=True)
         return folder
 
+    def being_received(self) -> tuple[str, ...]:
+        """The names of all such folders."""
+        with _told("list what is received", self.url):
+            try:
+                return tuple(sorted(one.name for one in (self.root / keys.RECEIVING).iterdir()))
+            except FileNotFoundError:
+                return ()
+
     def sweep(self, older_than_seconds: float = _LEFTOVER_SECONDS) -> None:
         """Remove what killed writers left behind. Younger files may still be growing, so they stay."""
         before = time.time() - older_than_seconds

@@ -249,3 +249,18 @@ def test_obstore_is_not_loaded_for_a_store_on_this_machine(store: FileStore) -> 
     script += "sys.exit(any(name in sys.modules for name in ('obstore', 'django', 'boto3')))"
     subprocess.run([sys.executable, "-c", script, store.url], check=True)
     assert store.local_path(keys.relative("a")) == store.root / "a"
+
+
+def test_what_is_being_received_is_no_object_and_survives_a_sweep(store: FileStore) -> None:
+    assert store.being_received() == ()
+    folder = store.receiving("u1")
+    (folder / "0").write_bytes(b"half")
+    os.utime(folder / "0", (0, 0))
+    store.sweep()
+    assert store.being_received() == ("u1",)
+    assert list(store.list("")) == []
+    for name in ("../u1", "", ".."):
+        with pytest.raises(Refused):
+            store.receiving(name)
+    with pytest.raises(Refused, match="belongs to the store itself"):
+        store.get(".receiving/u1/0")

@@ -19,6 +19,9 @@ DIGEST = "ab" * 32
 def test_every_key_has_its_place() -> None:
     assert keys.version_archive("pca", DIGEST) == f"versions/pca/{DIGEST}.tar"
     assert keys.version_record("pca", DIGEST) == f"versions/pca/{DIGEST}.json"
+    assert keys.content_file("lab", "c1") == f"{keys.content('lab', 'c1')}/file" == f"{keys.data('lab')}/c1/file"
+    assert keys.content_folder("lab", "c1") == "groups/lab/data/c1/files"
+    assert keys.content_folder_file("lab", "c1", "a/b") == "groups/lab/data/c1/files/a/b"
     assert keys.job("lab", "j1") == "groups/lab/jobs/j1"
     assert keys.certificate("lab", "j1") == "groups/lab/jobs/j1/certificate.json"
     assert keys.certificate_text("lab", "j1") == "groups/lab/jobs/j1/certificate.txt"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
 from datetime import timedelta
 from functools import partial
@@ -30,17 +30,29 @@ _ZIP_TAIL_BYTES = (1 << 16) + 22  # the longest comment, and the record before i
 _NOTHING = FileDigest(sha256="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", size_bytes=0)
 
 
-def complete(desk: Desk, group: str, upload_id: str | UUID, *, patience: timedelta = PATIENCE) -> Upload:
+def complete(
+    desk: Desk,
+    group: str,
+    upload_id: str | UUID,
+    digests: Mapping[str, str] | None = None,
+    *,
+    patience: timedelta = PATIENCE,
+) -> Upload:
     """Check what arrived and make an item of it. Asking again is harmless.
 
+    digests: SHA-256 by path, of a sender that computed them while it sent; of a single file by its name.
     After `patience` the upload is returned as it is then, CHECKING, and the check goes on: ask again. Raises NotNow
     with what is missing, Refused if the content is not what the sender said, StorageFailed.
     """
     upload = find_upload(group, upload_id)
+    if digests:
+        _expect(upload, digests)
     if upload.state in ARRIVING:
         with contextlib.suppress(TookTooLong):
             desk.checks.start(upload.id, partial(finish, desk, upload.id)).result(patience.total_seconds())
         upload.refresh_from_db()
+        if digests and upload.state == State.COMPLETE:
+            _expect(upload, digests)  # what the check did not know yet
     if upload.state == State.FAILED:
         raise Refused(upload.message)
     if upload.state == State.GONE:
@@ -95,6 +107,24 @@ def store_file(desk: Desk, group: str, user: str, name: str, path: Path, *, orig
     return upload.item
 
 
+def _expect(upload: Upload, digests: Mapping[str, str]) -> None:
+    """Note what the sender says; of what was digested here already, compare it. Raises Refused."""
+    given = {keys.relative(path): sha256 for path, sha256 in digests.items()}
+    changed = []
+    for file in upload.files.filter(size_bytes__gt=0):
+        sha256 = given.get(file.path, "")
+        if sha256 not in {"", file.sha256} and file.sha256 and upload.state not in ARRIVING:
+            raise Refused(_differs(file.path, file.sha256, sha256))
+        if sha256 and not file.expected_sha256:
+            file.expected_sha256 = sha256
+            changed.append(file)
+    UploadFile.objects.bulk_update(changed, ["expected_sha256"], batch_size=500)
+
+
+def _differs(path: str, found: str, expected: str) -> str:
+    return f"{path}: its SHA-256 is {found[:12]}… here and {expected[:12]}… at the sender's; upload it again."
+
+
 def remove_received(desk: Desk, upload: Upload, files: Sequence[UploadFile]) -> None:
     """Remove the bytes of an upload that has become nothing. Quiet if there are none."""
     if desk.multipart is None:
@@ -120,10 +150,7 @@ def _digest(desk: Desk, file: UploadFile) -> None:
         file.sha256 = found.sha256
         UploadFile.objects.filter(pk=file.pk).update(sha256=found.sha256)
     if file.expected_sha256 not in {"", file.sha256}:
-        raise Refused(
-            f"{file.path}: its SHA-256 is {file.sha256[:12]}… here and {file.expected_sha256[:12]}… at the sender's; "
-            "upload it again."
-        )
+        raise Refused(_differs(file.path, file.sha256, file.expected_sha256))
 
 
 def _look(desk: Desk, file: UploadFile) -> Look:

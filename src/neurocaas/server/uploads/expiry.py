@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from neurocaas.server.uploads.desk import Desk
 from neurocaas.server.uploads.items import forget, places_in_use
 from neurocaas.server.uploads.models import ARRIVING, Content, Item, State, Upload, UploadFile
 from neurocaas.storage import keys
+from neurocaas.storage.files import FileStore
 
 STALE_AFTER = timedelta(days=7)
 FORGOTTEN_AFTER = timedelta(days=30)
@@ -72,7 +74,14 @@ def _give_up_stale(desk: Desk, stale_after: timedelta) -> int:
     now = desk.clock()
     Upload.objects.exclude(state__in=ARRIVING).filter(touched_at__lt=now - FORGOTTEN_AFTER).delete()
     stale = Upload.objects.filter(state=State.RECEIVING, touched_at__lt=now - stale_after)
-    return sum(give_up(desk, upload) for upload in list(stale))
+    return sum(give_up(desk, upload) for upload in list(stale) if not _grows(desk, upload, now - stale_after))
+
+
+def _grows(desk: Desk, upload: Upload, since: datetime) -> bool:
+    """Whether bytes came since then: no note is kept of them before their connection ends."""
+    if desk.multipart is not None:
+        return False
+    return any(one.stat().st_mtime > since.timestamp() for one in desk.folder(upload.id).iterdir())
 
 
 def _expire(desk: Desk, used: set[str]) -> int:
@@ -107,7 +116,7 @@ def _remove_unused(desk: Desk, used: set[str]) -> int:
 
 def _remove_orphans(desk: Desk, stale_after: timedelta) -> int:
     """Objects at places that no living upload and no content names. No place is used twice, so no lock is needed."""
-    removed = 0
+    removed = _remove_received_by_nobody(desk)
     for group in list(Group.objects.values_list("name", flat=True)):
         prefix = keys.data(group)
         places = {entry.key.removeprefix(f"{prefix}/").partition("/")[0] for entry in desk.store.list(prefix)}
@@ -125,3 +134,14 @@ def _remove_orphans(desk: Desk, stale_after: timedelta) -> int:
                 desk.multipart.abort(key, name)
                 removed += 1
     return removed
+
+
+def _remove_received_by_nobody(desk: Desk) -> int:
+    """Folders of uploads that no longer arrive: their process was killed before it removed them."""
+    if not isinstance(desk.store, FileStore):
+        return 0
+    names = desk.store.being_received()
+    known = {one.hex for one in Upload.objects.filter(state__in=ARRIVING).values_list("id", flat=True)}
+    for name in (lost := set(names) - known):
+        shutil.rmtree(desk.store.receiving(name), ignore_errors=True)
+    return len(lost)

@@ -1,0 +1,1 @@
+"""How fast a large file is uploaded, beside nginx."""
