@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurocaas.blueprint import Version
 from neurocaas.blueprint.source_repo import read_commit
-from neurocaas.blueprint.version import SHORT
+from neurocaas.blueprint.version import BLUEPRINT_FILE, SHORT
 from neurocaas.server.site import Site
 
 LARGEST_SHOWN_BYTES = 512 * 1024
@@ -72,8 +72,9 @@ def versions(site: Site, name: str) -> list[Dated]:
 def files(site: Site, version: Version) -> list[FileText]:
     """All that the version consists of: the blueprint first, then the workflow, then the rest."""
     folder = site.analyses.folder(version.name, version.digest)
-    workflow = set(version.blueprint.workflow.files if version.blueprint.workflow else ())
-    paths = sorted((one.path for one in version.files), key=lambda one: (one != "blueprint.json", one not in workflow))
+    workflow = version.blueprint.workflow.files if version.blueprint.workflow else ()
+    first = {path: index for index, path in enumerate((BLUEPRINT_FILE, *workflow))}
+    paths = sorted((one.path for one in version.files), key=lambda one: (first.get(one, len(first)), one))
     return [FileText(path=path, size_bytes=(folder / path).stat().st_size, text=_text(folder / path)) for path in paths]
 
 
@@ -91,7 +92,7 @@ def changes(site: Site, before: Version, after: Version) -> list[FileChange]:
                 _text(old_folder / path) if path in old else "", _text(new_folder / path) if path in new else ""
             ),
         )
-        for path in sorted({*old, *new}, key=lambda one: (one != "blueprint.json", one))
+        for path in sorted({*old, *new}, key=lambda one: (one != BLUEPRINT_FILE, one))
         if old.get(path) != new.get(path)
     ]
 

@@ -18,6 +18,7 @@ from neurocaas.server.logs import log_to
 from neurocaas.server.serving import draining
 from neurocaas.server.serving.asgi import application
 from neurocaas.server.serving.wiring import this_site
+from neurocaas.server.uploads.direct import DirectProtocol
 
 FINISH_SECONDS = 10
 # Requests that were accepted together with the order to stop are read before the connections without one are closed.
@@ -52,6 +53,7 @@ def main(listener: int, ready: int) -> int:
     log_to(this_site().settings.state / "logs" / "web.log")
     config = uvicorn.Config(
         served,
+        http=DirectProtocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -185,7 +185,9 @@ def _fields(resolved: Resolved, asked: Asked, faults: Faults) -> dict[str, Any]:
         "parts": parameters.parts(resolved.family.parameters, asked.typed, faults),
         "faults": faults,
         "form_faults": faults.get("", ()),
-        "input_faults": [(name, faults.get(f"input.{name}", ())) for name in blueprint.inputs],
+        "input_faults": [
+            (name, faults.get(f"input.{name}", ())) for name in blueprint.inputs if name != blueprint.main_input[0]
+        ],
         "longest": blueprint.limits.timeout_minutes,
     }
 

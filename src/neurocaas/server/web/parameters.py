@@ -167,7 +167,7 @@ def as_yaml(config: Mapping[str, Any]) -> str:
     """A config as people read and edit it."""
     if not config:
         return ""
-    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, default_flow_style=False, width=100)
 
 
 def _field(name: str, one: Mapping[str, Any], typed: Typed, *, required: bool, faults: Sequence[str]) -> Field:

@@ -11,20 +11,7 @@ const text = document.getElementById("config-text");
 const file = document.getElementById("config-file");
 const PAUSE_MS = 400;
 
-// Datasets
-
-uploader(document.getElementById("uploader"), {
-  onItem(id) {
-    const choice = document.getElementById("data-choice");
-    const came = Object.assign(document.createElement("input"), { type: "hidden", name: "data", value: id });
-    choice.append(came); // sent with the request for the choice, which comes back with it ticked
-    htmx.trigger(document.body, "data-came");
-    htmx.trigger(quote, "quote-again");
-  },
-});
-
-// Fields and text
-
+/** The action, once nothing has asked for it for a moment. */
 function later(action) {
   let timer = 0;
   return (...rest) => {
@@ -32,6 +19,32 @@ function later(action) {
     timer = setTimeout(() => action(...rest), PAUSE_MS);
   };
 }
+
+// Datasets
+
+// What has come is sent with the form until the choice, which the server draws, shows it ticked.
+uploader(document.getElementById("uploader"), {
+  onItem(id) {
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "data", value: id }));
+    showCome();
+    htmx.trigger(quote, "quote-again");
+  },
+});
+
+const showCome = later(() => htmx.trigger(document.body, "data-came"));
+
+document.addEventListener("htmx:afterSettle", () => {
+  const choice = document.getElementById("data-choice");
+  const come = [...form.querySelectorAll(":scope > input[type=hidden][name=data]")];
+  const missing = come.filter((one) => {
+    if (!choice.querySelector(`input[name=data][value="${one.value}"]:checked`)) return true;
+    one.remove();
+    return false;
+  });
+  if (missing.length) showCome();
+});
+
+// Fields and text
 
 let asked = 0;
 async function ask(source) {

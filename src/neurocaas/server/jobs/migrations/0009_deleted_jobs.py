@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0005_deployed_profiles"),
+        ("jobs", "0008_job_ended"),
     ]
 
     operations = [
