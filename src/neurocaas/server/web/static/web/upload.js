@@ -180,6 +180,7 @@ export function uploader(element, { onItem }) {
 
   uppy.use(Tus, {
     endpoint: "/uploads/",
+    headers: csrfHeaders(), // of the page: a session shows that it means what it sends
     limit: AT_ONCE,
     chunkSize: Infinity,
     retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
