@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.fixtures import local_site, shared_environments, site
+from support.fixtures import local_site, shared_environments, site, website
 from support.s3 import s3_endpoint
 
-__all__ = ["local_site", "s3_endpoint", "shared_environments", "site"]  # fixtures, which pytest finds by name
+__all__ = [
+    "local_site",
+    "s3_endpoint",
+    "shared_environments",
+    "site",
+    "website",
+]  # fixtures, which pytest finds by name
 
 
 @pytest.fixture(autouse=True)
@@ -23,29 +34,74 @@ def _no_site_of_the_person_who_tests(monkeypatch: pytest.MonkeyPatch, tmp_path_f
 
 
 def _point_django_at(url: str) -> None:
-    """Make Django's only connection one to this database; set it up on the first call."""
+    """Make Django's only connection one to this database, whose tables are there; set Django up on the first call.
+
+    A process configures Django once, so all tests share the full configuration, which the light one is a part of.
+    """
     import django
     from django.conf import settings
-    from django.core.management import call_command
     from django.db import connections
 
     from neurocaas.server.database import configuration
 
-    wanted = configuration(url)
     if not settings.configured:
-        settings.configure(**wanted)
+        settings.configure(**_full_configuration())
         django.setup()
     connections["default"].close()
-    connections.databases["default"] = connections.configure_settings(wanted["DATABASES"])["default"]
+    wanted = configuration(url)["DATABASES"]
+    connections.databases["default"] = connections.configure_settings(wanted)["default"]
     del connections["default"]
+
+
+def _full_configuration() -> dict[str, Any]:
+    from neurocaas.server.serving.configuration import full_configuration
+    from neurocaas.settings import Settings, SiteDocument
+
+    root = Path(tempfile.gettempdir()) / "neurocaas-tests"
+    site = Settings(root=root, site=SiteDocument(name="tests"), database_url="sqlite:///:memory:", store_url="file:///")
+    return full_configuration(site, "a key for tests") | {
+        "EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
+        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],  # made to be quick
+    }
+
+
+def _migrate(url: str) -> None:
+    from django.core.management import call_command
+    from django.db import connections
+
+    _point_django_at(url)
     call_command("migrate", verbosity=0, interactive=False)
+    connections["default"].close()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with all tables and no rows, which tests copy: migrating takes longer than most of them."""
+    path = tmp_path_factory.mktemp("database") / "template.sqlite3"
+    _migrate(f"sqlite:///{path}")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> str:
+    """The same on the PostgreSQL server. Returns its name."""
+    import psycopg
+
+    name = f"template_{os.getpid()}"
+    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    _migrate(f"{postgresql_server}/{name}")
+    return name
 
 
 @pytest.fixture
-def sqlite_database(tmp_path: Path) -> Iterator[str]:
+def sqlite_database(tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
     """A SQLite database of this test's own, connected. Returns its URL."""
     from django.db import connections
 
+    shutil.copyfile(sqlite_template, tmp_path / "test.sqlite3")
     url = f"sqlite:///{tmp_path / 'test.sqlite3'}"
     _point_django_at(url)
     yield url
@@ -62,9 +118,10 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     from django.db import connections
 
     server: str = request.getfixturevalue("postgresql_server")
+    template: str = request.getfixturevalue("postgresql_template")
     name = f"test_{os.getpid()}_{abs(hash(request.node.name)) % 10**8}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         url = f"{server}/{name}"
         _point_django_at(url)
         yield url
@@ -75,10 +132,8 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture(scope="session")
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server of this run's own, on a free port of the loopback. Returns its URL without a database."""
-    import shutil
     import socket
     import subprocess
-    import tempfile
 
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path(shutil.which("initdb") or "").parent]
     programs = found[-1]

@@ -18,7 +18,15 @@ MAX_CONFIG_BYTES = 4 * 1024**2
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that reads 1e-3 as a number, as scientists write it and YAML 1.2 has it (1.1 wants 1.0e-3)."""
+    """YAML that reads 1e-3 as a number, as scientists write it and YAML 1.2 has it (1.1 wants 1.0e-3).
+
+    No aliases: a few lines of them stand for more text than any memory holds.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not read")
+        return super().compose_node(parent, index)
 
 
 _Loader.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeLoader.yaml_implicit_resolvers.items()}
@@ -31,11 +39,26 @@ _Loader.add_implicit_resolver(
 
 def read_config(path: Path) -> Config:
     """A config file, YAML or JSON. Raises NotFound or Refused with the line of the fault."""
-    value = _read(path)
+    return _config(_read(path), path)
+
+
+def parse_config(text: str, name: str) -> Config:
+    """The text of a config, YAML or JSON. name: what sentences call it. Raises Refused with the line of the fault."""
+    return _config(parse_text(text, name), name)
+
+
+def parse_text(text: str, name: str) -> Any:
+    """The value that a YAML or JSON text is. Raises Refused with the line of the fault."""
+    if len(text.encode(errors="replace")) > MAX_CONFIG_BYTES:
+        raise Refused(f"{name}: it is larger than 4 MiB; a config of a few lines is right.")
+    return _parsed(text, name, is_json=name.endswith(".json"))
+
+
+def _config(value: Any, name: Path | str) -> Config:
     if value is None:
         return {}
     if not _is_config(value):
-        raise Refused(f"{path}: found {shown(value)}; parameter names with values, as `components: 10`, are right.")
+        raise Refused(f"{name}: found {shown(value)}; parameter names with values, as `components: 10`, are right.")
     return dict(value)
 
 
@@ -84,14 +107,18 @@ def _read(path: Path) -> Any:
         raise Refused(f"{path} can't be read: {cause.strerror}.") from cause
     except UnicodeDecodeError as cause:
         raise Refused(f"{path}: it is not text; a YAML or JSON file is right.") from cause
+    return _parsed(text, path, is_json=path.suffix == ".json")
+
+
+def _parsed(text: str, name: Path | str, *, is_json: bool) -> Any:
     try:
-        return json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
+        return json.loads(text) if is_json else yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
     except json.JSONDecodeError as cause:
-        raise Refused(f"{path}: line {cause.lineno}: {cause.msg}; JSON is right in a .json file.") from cause
+        raise Refused(f"{name}: line {cause.lineno}: {cause.msg}; JSON is right in a .json file.") from cause
     except (yaml.YAMLError, RecursionError, ValueError) as cause:
         mark = getattr(cause, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise Refused(f"{path}: {line}it is not YAML; lines such as `components: 10` are right.") from cause
+        raise Refused(f"{name}: {line}it is not YAML; lines such as `components: 10` are right.") from cause
 
 
 def read_assignments(assignments: Iterable[str]) -> Config:

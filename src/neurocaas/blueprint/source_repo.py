@@ -7,7 +7,8 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from neurocaas.blueprint.version import BLUEPRINT_FILE, Version, read_version, unpack
@@ -67,6 +68,18 @@ class SourceRepo:
                 except NeurocaasError:
                     continue
                 yield commit, folder
+
+    def last_change(self, name: str) -> str:
+        """The newest commit that changed the analysis; "" if none did."""
+        return self._git("log", "-1", "--format=%H", "--", f"analyses/{name}", check=False).strip()
+
+    def told(self, commits: Sequence[str]) -> dict[str, tuple[datetime, str]]:
+        """When each of these commits was made, and the first line of its message."""
+        if not commits:
+            return {}
+        lines = self._git("log", "--no-walk=unsorted", "--format=%H%x00%cI%x00%s", *commits).splitlines()
+        told = (line.split("\0", 2) for line in lines)
+        return {commit: (datetime.fromisoformat(at), subject) for commit, at, subject in told}
 
     def create(self, bundled: Path, site: dict[str, object]) -> None:
         """Make the repository with the bundled analyses and a first commit."""

@@ -99,6 +99,8 @@ def unpack(archive: bytes, folder: Path) -> None:
 
 def _unpack_entry(tar: tarfile.TarFile, entry: tarfile.TarInfo, folder: Path) -> None:
     parts = PurePosixPath(entry.name).parts
+    if entry.isdir():  # git's archives have them; folders are made with the files in them
+        return
     if not entry.isreg() or not parts or entry.name.startswith("/") or ".." in parts:
         raise Refused(f"The archive holds {entry.name!r}; plain files inside the analysis' folder are right.")
     if entry.size > MAX_VERSION_BYTES:

@@ -27,6 +27,7 @@ from neurocaas.storage.faults import why
 from neurocaas.storage.store import Entry
 
 _LEFTOVER_SECONDS = 24 * 3600
+_BLOCK_BYTES = 1 << 18
 # Readable by a sandbox that runs as another user, as the files are; the store's own folder is closed to everybody else.
 _FOLDER_MODE = 0o755
 _ROOT_MODE = 0o700
@@ -72,6 +73,14 @@ class FileStore:
     def get(self, key: str) -> bytes:
         with self._reading(key) as descriptor, open(descriptor, "rb", closefd=False, buffering=0) as file:
             return file.readall()
+
+    def blocks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        with self._reading(key) as descriptor:
+            size = os.fstat(descriptor).st_size
+            last = size if end is None else min(end, size)
+            while start < last and (block := os.pread(descriptor, min(_BLOCK_BYTES, last - start), start)):
+                yield block
+                start += len(block)
 
     def head(self, key: str) -> Entry | None:
         target = self._path(key)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -22,6 +22,9 @@ from neurocaas.storage import keys
 from neurocaas.storage.copying import appearing, open_regular, write_all
 from neurocaas.storage.faults import why
 from neurocaas.storage.store import Entry
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 _PART_BYTES = 16 << 20
 _PARTS = 9_000  # S3 accepts 10,000 parts of one object
@@ -67,6 +70,17 @@ class S3Store:
     def get(self, key: str) -> bytes:
         with self._told(f"read {key}", missing=key):
             return bytes(obstore.get(self._opened(), self._path(key)).bytes())
+
+    def blocks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        with self._told(f"read {key}", missing=key):
+            whole = start == 0 and end is None
+            size = 0 if whole else obstore.head(self._opened(), self._path(key))["size"]
+            last = size if end is None else min(end, size)
+            if not whole and start >= last:
+                return
+            options: GetOptions = {} if whole else {"range": (start, last)}
+            for block in obstore.get(self._opened(), self._path(key), options=options).stream():
+                yield bytes(block)
 
     def head(self, key: str) -> Entry | None:
         try:

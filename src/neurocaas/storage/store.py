@@ -40,6 +40,10 @@ class Store(Protocol):
         """The whole object. Raises `NotFound`."""
         ...
 
+    def blocks(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The object from byte `start` to before `end`, block by block. Raises `NotFound` as it is read."""
+        ...
+
     def head(self, key: str) -> Entry | None:
         """What is at this key; None for nothing (a prefix is nothing)."""
         ...

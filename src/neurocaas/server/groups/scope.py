@@ -55,7 +55,7 @@ class Caller:
 
     def own_jobs(self) -> QuerySet[Job]:
         """What the caller's group ran, except what other members keep private: for lists."""
-        return Job.objects.filter(Q(group_id=self.group) & self._not_private())
+        return _kept().filter(Q(group_id=self.group) & self._not_private())
 
     def jobs(self, to: To = To.SEE) -> QuerySet[Job]:
         """Every job that the caller may see, read or act on."""
@@ -63,12 +63,12 @@ class Caller:
         match to:
             case To.ACT:
                 acting = Q(group_id__in=self.groups, user=self.user) | Q(group_id__in=self.owned)
-                return Job.objects.filter(acting)
+                return _kept().filter(acting)
             case To.READ:
-                return Job.objects.filter(mine | self._shown("results") | self._handed_over())
+                return _kept().filter(mine | self._shown("results") | self._handed_over())
         if self.operator:
-            return Job.objects.all()
-        return Job.objects.filter(mine | self._shown("jobs") | self._shown("results") | self._handed_over())
+            return _kept()
+        return _kept().filter(mine | self._shown("jobs") | self._shown("results") | self._handed_over())
 
     def job(self, job_id: str, to: To = To.SEE) -> Job:
         """The job. Raises NotFound if the caller may not know of it, Forbidden if they may, but not this."""
@@ -117,6 +117,10 @@ class Caller:
             return Q(pk__in=())
         lasting = Handover.objects.filter(until__gt=datetime.now(UTC), job__analysis__in=self.develops)
         return Q(pk__in=lasting.values("job_id"))
+
+
+def _kept() -> QuerySet[Job]:
+    return Job.objects.filter(deleted_at=None)
 
 
 def caller(user: str, group: str = "") -> Caller:

@@ -54,7 +54,9 @@ def delivered(stacks: Collection[Stack]) -> dict[int, Delivered]:
     origins = {stack.origin.pk for stack in stacks if stack.status == Status.SUCCEEDED}
     attempts: dict[int, Attempt] = {}
     for some in chunks(sorted(origins)):
-        published = Attempt.objects.filter(stack_id__in=some, status=Status.SUCCEEDED).select_related("stack__job")
+        published = Attempt.objects.filter(
+            stack_id__in=some, status=Status.SUCCEEDED, stack__job__deleted_at=None
+        ).select_related("stack__job")
         attempts |= {one.stack_id: one for one in published}
     for stack in stacks:
         attempt = attempts.get(stack.origin.pk)

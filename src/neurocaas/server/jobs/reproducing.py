@@ -15,6 +15,8 @@ from neurocaas.comparison import Comparison, Sameness, compare
 from neurocaas.documents import parse
 from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.protocol import DataRef, Dataset
+from neurocaas.server.analyses import Resolved
+from neurocaas.server.groups.deployed import check_access
 from neurocaas.server.jobs.admission import Admissible
 from neurocaas.server.jobs.datasets import folder_names
 from neurocaas.server.jobs.delivered import chunks, delivered
@@ -44,16 +46,7 @@ def prepare_reproduction(site: Site, facts: Facts, folders: Sequence[Path], grou
     folders: where to look for data that this site does not know. Raises Refused with the name and digest of what is
     missing, NotFound if the version is not to be had here.
     """
-    analysis = facts.analysis
-    if not any(stack.outputs for stack in facts.stacks):
-        raise Refused(f"Job {facts.job.id} has no results, so there is nothing to compare with; another is right.")
-    try:
-        resolved = site.analyses.resolve(f"{analysis.name}@{analysis.version}")
-    except NotFound as cause:
-        raise NotFound(
-            f"{analysis.label} is not on this site: {cause.message}",
-            remedy=f"Ask {facts.site.name} for it (neurocaas analysis export), then: neurocaas analysis import FILE",
-        ) from cause
+    resolved = _resolved(site, facts)
     declared = resolved.version.blueprint.inputs
     needed = {(one.sha256, one.form): one for dataset in facts.datasets for one in dataset.inputs}
     places = _Search(folders).find(needed.values())
@@ -85,8 +78,44 @@ def prepare_reproduction(site: Site, facts: Facts, folders: Sequence[Path], grou
         )
         for dataset, folder in zip(facts.datasets, names, strict=True)
     )
-    request = Request(
-        analysis=analysis.label,
+    return prepare_datasets(site, _request(facts, group, user), resolved, datasets)
+
+
+def prepare_again(site: Site, facts: Facts, job: Job, group: str, user: str) -> Admissible:
+    """The same for a job of this site, with the very data that it had. Raises Refused, NotFound."""
+    check_access(group, facts.analysis.name)
+    resolved = _resolved(site, facts)
+    rows = job.stacks.values_list("inputs", flat=True)
+    had = [DataRef(**one) for inputs in rows for one in inputs if not one.get("from_stacks")]
+    known = {(one.name, one.sha256): one for one in had}
+    wanted = {(one.name, one.sha256): one for dataset in facts.datasets for one in dataset.inputs}
+    if missing := [one.filename for key, one in wanted.items() if key not in known]:
+        raise Refused("\n".join(f"data: {name!r} is not known here any more." for name in missing))
+    names = folder_names([PurePath(one.name) for one in facts.datasets])
+    datasets = tuple(
+        Dataset(name=one.name, folder=folder, inputs=tuple(known[ref.name, ref.sha256] for ref in one.inputs))
+        for one, folder in zip(facts.datasets, names, strict=True)
+    )
+    return prepare_datasets(site, _request(facts, group, user), resolved, datasets)
+
+
+def _resolved(site: Site, facts: Facts) -> Resolved:
+    """The very version that was certified. Raises Refused if there is nothing to compare with, NotFound."""
+    analysis = facts.analysis
+    if not any(stack.outputs for stack in facts.stacks):
+        raise Refused(f"Job {facts.job.id} has no results, so there is nothing to compare with; another is right.")
+    try:
+        return site.analyses.resolve(f"{analysis.name}@{analysis.version}")
+    except NotFound as cause:
+        raise NotFound(
+            f"{analysis.label} is not on this site: {cause.message}",
+            remedy=f"Ask {facts.site.name} for it (neurocaas analysis export), then: neurocaas analysis import FILE",
+        ) from cause
+
+
+def _request(facts: Facts, group: str, user: str) -> Request:
+    return Request(
+        analysis=facts.analysis.label,
         data=(),
         group=group,
         user=user,
@@ -96,7 +125,6 @@ def prepare_reproduction(site: Site, facts: Facts, folders: Sequence[Path], grou
         timeout_minutes=facts.timeout_minutes,
         fresh=True,
     )
-    return prepare_datasets(site, request, resolved, datasets)
 
 
 class _Search:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from neurocaas.server.jobs.models import Attempt, Job, Stack
 from neurocaas.storage import Store, keys
 
 CERTIFICATE = "certificate.json"
+CERTIFICATE_TEXT = "certificate.txt"
 LOG = "log.txt"
 
 
@@ -82,14 +83,19 @@ def log_text(store: Store, stack: Stack) -> Iterator[str]:
 
     Of one that was answered from earlier results: what those of that stack wrote, after a line that says so.
     """
+    numbers = Attempt.objects.filter(stack=stack.origin).order_by("number").values_list("number", flat=True)
+    yield from written(store, stack, list(numbers))
+
+
+def written(store: Store, stack: Stack, attempts: Sequence[int]) -> Iterator[str]:
+    """The same, by those who know already which attempts there were."""
     origin, job = stack.origin, stack.origin.job
     if stack.reused_from is not None:
         yield f"--- {stack.message} What it wrote then:\n"
-    attempts = list(Attempt.objects.filter(stack=origin).order_by("number"))
-    for attempt in attempts:
+    for number in attempts:
         if len(attempts) > 1:
-            yield f"--- attempt {attempt.number}\n"
-        prefix = keys.attempt(job.group_id, job.id, origin.index, attempt.number)
+            yield f"--- attempt {number}\n"
+        prefix = keys.attempt(job.group_id, job.id, origin.index, number)
         for _, text in logs.read(store, prefix):
             yield text
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+from django.db.models import QuerySet
 
 from neurocaas.errors import Ambiguous, NotFound
 from neurocaas.reasons import REMEDY, Reason
@@ -45,9 +47,6 @@ def summary(job: Job) -> dict[str, Any]:
 def description(job: Job) -> dict[str, Any]:
     """Everything about a job: its stacks with their attempts, and its cost."""
     stacks = list(job.stacks.select_related("job", "step", "reused_from").order_by("index"))
-    attempts: dict[int, list[Attempt]] = {}
-    for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
-        attempts.setdefault(attempt.stack_id, []).append(attempt)
     return {
         **summary(job),
         "version": job.version,
@@ -70,8 +69,16 @@ def description(job: Job) -> dict[str, Any]:
             for step in job.steps.order_by("index")
         ],
         "outputs": job.outputs,
-        "stacks": [_stack(stack, attempts.get(stack.pk, [])) for stack in stacks],
+        "stacks": described_stacks(stacks, Attempt.objects.filter(stack__job=job)),
     }
+
+
+def described_stacks(stacks: Sequence[Stack], attempts: QuerySet[Attempt]) -> list[dict[str, Any]]:
+    """Each stack with those of the attempts that are its own."""
+    made: dict[int, list[Attempt]] = {}
+    for attempt in attempts.order_by("number"):
+        made.setdefault(attempt.stack_id, []).append(attempt)
+    return [_stack(stack, made.get(stack.pk, [])) for stack in stacks]
 
 
 def at_once(attempts: Iterable[tuple[datetime, datetime]]) -> int:

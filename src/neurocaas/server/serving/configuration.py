@@ -17,6 +17,7 @@ from neurocaas.server.site import Site
 from neurocaas.settings import Settings
 
 WEB = Path(__file__).resolve().parents[1] / "web"
+MOST_BODY_BYTES = 16 << 20  # of what does not come as an upload: a sweep of ten thousand points is smaller
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 # Providers of OpenID Connect that a site may offer; each is on once its client's id and secret are in the environment.
 IDENTITY_PROVIDERS = ("orcid", "github", "google")
@@ -54,6 +55,7 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
             "django.contrib.humanize",
             "django.contrib.admin",
             "neurocaas.server.accounts",
+            "neurocaas.server.api",
             "neurocaas.server.web",
             "allauth",
             "allauth.account",
@@ -64,8 +66,10 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
             "django_htmx",
             "ninja",
         ],
+        "DATA_UPLOAD_MAX_MEMORY_SIZE": MOST_BODY_BYTES,
         "MIDDLEWARE": [
             "neurocaas.server.serving.request_log.RequestLog",
+            "neurocaas.server.api.middleware.problems",
             "django.middleware.security.SecurityMiddleware",
             "servestatic.middleware.ServeStaticMiddleware",
             "csp.middleware.CSPMiddleware",
@@ -93,7 +97,6 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
                 },
             }
         ],
-        "FORMS_URLFIELD_ASSUME_HTTPS": True,
         "CACHES": {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},  # one web process
         "MESSAGE_STORAGE": "django.contrib.messages.storage.session.SessionStorage",
         "DEFAULT_EXCEPTION_REPORTER_FILTER": "django.views.debug.SafeExceptionReporterFilter",

@@ -113,7 +113,7 @@ def download_url(desk: Desk, group: str, item_id: str, path: str = "") -> str | 
 
     None where the site sends files itself: see `local_path`. Raises NotFound.
     """
-    found, key = _object(group, item_id, path)
+    found, key = place(group, item_id, path)
     if desk.multipart is None:
         return None
     name = path.rpartition("/")[2] or found.name
@@ -122,10 +122,11 @@ def download_url(desk: Desk, group: str, item_id: str, path: str = "") -> str | 
 
 def local_path(desk: Desk, group: str, item_id: str, path: str = "") -> Path | None:
     """Where the same lies on this machine; None if it lies elsewhere. Raises NotFound."""
-    return desk.store.local_path(_object(group, item_id, path)[1])
+    return desk.store.local_path(place(group, item_id, path)[1])
 
 
-def _object(group: str, item_id: str, path: str) -> tuple[Item, str]:
+def place(group: str, item_id: str, path: str = "") -> tuple[Item, str]:
+    """An item, and the key of it, if it is a file, or of one file of the folder. Raises NotFound."""
     found = item(group, item_id)
     content = found.content
     if content.form == Form.FILE:

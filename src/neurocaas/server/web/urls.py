@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from django.urls import path
 
-from neurocaas.server.web import group, help_page, home, operator, profile, theme, tokens
+from neurocaas.server.web import (
+    analyses,
+    group,
+    help_page,
+    home,
+    new_job,
+    operator,
+    profile,
+    sample_data,
+    theme,
+    tokens,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -25,4 +36,13 @@ urlpatterns = [
     path("operator/groups/", operator.groups, name="operator_groups"),
     path("operator/users/", operator.users, name="operator_users"),
     path("operator/audit/", operator.audit_log, name="operator_audit"),
+    path("analyses", analyses.index, name="analyses"),
+    path("analyses/<slug:name>", analyses.show, name="analysis"),
+    path("analyses/<slug:name>/changes", analyses.changes, name="analysis_changes"),
+    path("analyses/<slug:name>/sample", sample_data.show, name="sample"),
+    path("analyses/<slug:name>/sample/<str:file>", sample_data.download, name="sample_file"),
+    path("analyses/<slug:name>/new", new_job.show, name="new_job"),
+    path("analyses/<slug:name>/new/quote", new_job.quote, name="new_job_quote"),
+    path("analyses/<slug:name>/new/data", new_job.data, name="new_job_data"),
+    path("analyses/<slug:name>/new/config", new_job.config, name="new_job_config"),
 ]

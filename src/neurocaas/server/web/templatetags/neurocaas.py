@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from neurocaas.server.jobs.ledger import shown
+from neurocaas.server.web.links import job_page
 
 register = template.Library()
 
@@ -112,3 +113,9 @@ def place(context: Context, route: str, title: str) -> dict[str, object]:
     path = request.path if request else ""
     inside = url != "/" and path.startswith(url.rstrip("/") + "/")
     return {"url": url, "title": title, "here": "page" if path == url else "true" if inside else ""}
+
+
+@register.simple_tag(name="job_page")
+def job_page_(job_id: str) -> str:
+    """The address of a job's page."""
+    return job_page(job_id)

@@ -1,0 +1,1 @@
+"""The client of the REST API, and the documents that both ends read and write."""

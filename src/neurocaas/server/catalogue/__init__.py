@@ -1,0 +1,1 @@
+"""What people read about analyses before they run one: which there are, their versions, their cost, sample data."""
