@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import MutableMapping
 from typing import Any
 
-from django.http import HttpRequest
-from ninja.errors import AuthenticationError
+from django.contrib.auth import get_user
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse
+from ninja.errors import AuthenticationError, HttpError
 from ninja.security.base import AuthBase
 from ninja.utils import check_csrf
 
-from neurocaas.errors import Forbidden
+from neurocaas.errors import Forbidden, NeurocaasError
 from neurocaas.server.accounts.callers import api_caller, bearer, token_of
 from neurocaas.server.accounts.models import Scope
 from neurocaas.server.accounts.tokens import allows
@@ -59,6 +64,18 @@ class Session(AuthBase):
         if found is not None and request.method not in SAFE and check_csrf(request):
             raise Forbidden("The CSRF token is missing or wrong; that of the page, as X-CSRFToken, is right.")
         return found
+
+
+def sender(scope: MutableMapping[str, Any]) -> Caller | None:
+    """Who sends an upload, which reaches this site past Django; None if nobody may."""
+    request = ASGIRequest(dict(scope), io.BytesIO())
+    SessionMiddleware(lambda _: HttpResponse()).process_request(request)
+    request.user = get_user(request)
+    try:
+        found = next(filter(None, (one(request) for one in EVERYBODY)), None)
+    except (NeurocaasError, HttpError):
+        return None
+    return found if found and found.group else None
 
 
 EVERYBODY: list[Any] = [Bearer(), Session()]

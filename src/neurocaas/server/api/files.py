@@ -68,7 +68,7 @@ def get_file(request: HttpRequest, signature: str, inline: bool = False) -> Http
 
 @router.get("/jobs/{job_id}/archive.zip", response=answers(None), openapi_extra=ZIP)
 def get_archive(
-    request: HttpRequest, job_id: JobId, path: Annotated[list[str], Query(default_factory=list, max_length=1000)]
+    request: HttpRequest, job_id: JobId, path: Annotated[list[str], Query(default_factory=list, max_length=100)]
 ) -> HttpResponseBase:
     """The files of a job as one zip archive; those at or below each `path`, or all if none is given."""
     store, job = this_site().store, asking(request).job(job_id, To.READ)

@@ -43,7 +43,7 @@ class StrictParser(Parser):
     def parse_querydict(
         self, data: MultiValueDict[str, Any], list_fields: list[str], request: HttpRequest
     ) -> dict[str, Any]:
-        values = super().parse_querydict(data, list_fields, request)  # type: ignore[arg-type]
+        values = super().parse_querydict(data, list_fields, request)
         for name, value in values.items():
             check_text(value, name)
         return values

@@ -39,33 +39,35 @@ REMEDIES = {
 }
 
 
-def problem(status: int, name: str, faults: Sequence[str], remedy: str = "") -> JsonResponse:
+def document(status: int, name: str, faults: Sequence[str], remedy: str = "") -> dict[str, Any]:
     """The document. name: what the type ends with. faults: sentences, one for each thing that is wrong."""
     try:
         title = HTTPStatus(status).phrase
     except ValueError:
         title = "Error"
-    document: dict[str, Any] = {
+    told: dict[str, Any] = {
         "type": f"{TYPES}{name}",
         "title": title,
         "status": status,
         "detail": "\n".join(faults),
         "remedy": remedy,
     }
-    if len(faults) > 1:
-        document["faults"] = list(faults)
-    return JsonResponse(document, status=status, content_type=CONTENT_TYPE)
+    return told | ({"faults": list(faults)} if len(faults) > 1 else {})
 
 
-def plain_problem(status: int, detail: str = "") -> JsonResponse:
+def plain_document(status: int) -> dict[str, Any]:
     """What is said of a status that came without a sentence of its own."""
-    name, known = PLAIN.get(status, PLAIN[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500])
-    return problem(status, name, [detail or known], REMEDIES.get(status, ""))
+    name, detail = PLAIN.get(status, PLAIN[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500])
+    return document(status, name, [detail], REMEDIES.get(status, ""))
+
+
+def plain_problem(status: int) -> JsonResponse:
+    return _answer(plain_document(status))
 
 
 def of_error(error: NeurocaasError) -> JsonResponse:
     """What an error of this package says."""
-    return problem(error.http_status, kebab(type(error).__name__), error.message.split("\n"), error.remedy)
+    return _answer(document(error.http_status, kebab(type(error).__name__), error.message.split("\n"), error.remedy))
 
 
 def kebab(name: str) -> str:
@@ -105,3 +107,7 @@ def handle_errors(api: NinjaAPI) -> None:
     api.add_exception_handler(Http404, lambda *_: plain_problem(404))
     api.add_exception_handler(PermissionDenied, lambda *_: plain_problem(403))
     api.add_exception_handler(RequestDataTooBig, lambda *_: plain_problem(413))
+
+
+def _answer(told: dict[str, Any]) -> JsonResponse:
+    return JsonResponse(told, status=told["status"], content_type=CONTENT_TYPE)

@@ -39,7 +39,7 @@ class Api(NinjaAPI):
             "\n".join(
                 sentence.removeprefix("body.").replace("body:", "The body:", 1)
                 for context in error_contexts
-                for sentence in explain(context.pydantic_validation_error, context.model)  # type: ignore[arg-type]
+                for sentence in explain(context.pydantic_validation_error, context.model)
             )
         )
 

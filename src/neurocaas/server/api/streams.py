@@ -46,7 +46,7 @@ def streamed(
 ) -> StreamingHttpResponse:
     """Blocks as they come. They must need no database: under ASGI each is read in some thread or other."""
     content = _in_threads(blocks) if isinstance(request, ASGIRequest) else blocks
-    answer = StreamingHttpResponse(content, content_type=content_type)  # type: ignore[arg-type]
+    answer = StreamingHttpResponse(content, content_type=content_type)
     answer.headers["Content-Disposition"] = disposition(filename, inline=inline)
     answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.headers["Content-Security-Policy"] = SANDBOX

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import QuerySet
 
 from neurocaas.errors import NotFound
 from neurocaas.server.jobs import results
-from neurocaas.server.jobs.delivered import chunks, delivered
+from neurocaas.server.jobs.delivered import Delivered, chunks, delivered
 from neurocaas.server.jobs.models import Attempt, Job, Stack
 from neurocaas.server.jobs.status import ENDED
 from neurocaas.storage import Store, keys
@@ -48,15 +49,8 @@ def deliverables(store: Store, job: Job, stacks: Collection[Stack] | None = None
         mine = found.get(one.pk)
         if mine is None and not one.attempts_made:
             continue
-        files += (
-            Deliverable(
-                path=f"{one.folder}/{output['path']}",
-                key=f"{mine.results}/{output['path']}",
-                size_bytes=output["size_bytes"],
-                sha256=output["sha256"],
-            )
-            for output in (mine.outputs if mine else ())
-        )
+        if mine is not None:
+            files += (_result(one, mine, output) for output in mine.outputs)
         files.append(Deliverable(path=f"{one.folder}/{results.LOG}", stack=one, attempts=numbers[one.origin.pk]))
     return files
 
@@ -65,8 +59,8 @@ def find_deliverable(store: Store, job: Job, path: str) -> Deliverable:
     """The one with this path. Raises NotFound."""
     folder = path.rpartition("/")[0]
     above = [folder[:end] for end in (*(at for at, letter in enumerate(folder) if letter == "/"), len(folder))]
-    owners = job_stacks(job).filter(folder__in=above) if folder else ()
-    candidates = deliverables(store, job, owners) if folder else _of_the_job(store, job)
+    owners = job_stacks(job).filter(folder__in=above)
+    candidates = deliverables(store, job, list(owners)) if folder else _of_the_job(store, job)
     for one in candidates:
         if one.path == path:
             return one
@@ -86,6 +80,15 @@ def attempts_made(stacks: Collection[Stack]) -> dict[int, tuple[int, ...]]:
         for stack, number in rows:
             numbers[stack] += (number,)
     return numbers
+
+
+def _result(stack: Stack, found: Delivered, output: dict[str, Any]) -> Deliverable:
+    return Deliverable(
+        path=f"{stack.folder}/{output['path']}",
+        key=f"{found.results}/{output['path']}",
+        size_bytes=output["size_bytes"],
+        sha256=output["sha256"],
+    )
 
 
 def _of_the_job(store: Store, job: Job) -> Iterator[Deliverable]:

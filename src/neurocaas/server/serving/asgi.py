@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.asgi import get_asgi_application
 
-from neurocaas.server.serving.configuration import connect_fully
+from neurocaas.server.serving.configuration import MOST_BODY_BYTES, connect_fully
 from neurocaas.server.serving.hub import hub
 from neurocaas.server.serving.wiring import VARIABLE
 from neurocaas.settings import read_settings
@@ -18,18 +18,28 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
+UPLOADS = "/uploads"
 
 
 def application() -> Application:
     """The application of the site that NEUROCAAS_SITE names."""
     site = connect_fully(read_settings(Path(os.environ[VARIABLE])))
-    pages = get_asgi_application()
+
+    from neurocaas.server.api.authentication import sender  # these need Django to be set up
+    from neurocaas.server.api.bodies import bounded
+    from neurocaas.server.api.uploads import desk
+    from neurocaas.server.uploads.tus import Tus
+
+    pages = bounded(get_asgi_application(), MOST_BODY_BYTES)  # type: ignore[arg-type]
+    uploads = Tus(desk(), sender, prefix=UPLOADS)
 
     async def serve(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _live(receive, send, opened=lambda: hub.open(site.settings))
+        elif scope["type"] == "http" and scope["path"].startswith(f"{UPLOADS}/"):
+            await uploads(scope, receive, send)
         else:
-            await pages(scope, receive, send)  # type: ignore[arg-type]
+            await pages(scope, receive, send)
 
     return serve
 
