@@ -87,22 +87,15 @@ class Output:
 
     def charts(self) -> dict[str, SafeString | str]:
         """Processors and memory over time, as pictures and in words."""
-        if len(self.uses) < 2:
+        if len(self.uses) < 2 or self.uses[-1].wall_seconds <= 0:
             return {}
-        pairs = [
-            (one, other)
-            for one, other in zip(self.uses, self.uses[1:], strict=False)
-            if other.wall_seconds > one.wall_seconds
-        ]
-        cores = [
-            (
-                other.wall_seconds,
-                max(0.0, (other.cpu_seconds - one.cpu_seconds) / (other.wall_seconds - one.wall_seconds)),
-            )
-            for one, other in pairs
-        ]
+        first = self.uses[0]
+        cores = [(first.wall_seconds, first.cpu_seconds / first.wall_seconds)] if first.wall_seconds else []
+        for one, other in zip(self.uses, self.uses[1:], strict=False):
+            if (between := other.wall_seconds - one.wall_seconds) > 0:
+                cores.append((other.wall_seconds, max(0.0, (other.cpu_seconds - one.cpu_seconds) / between)))
         memory = [(one.wall_seconds, float(one.memory_bytes)) for one in self.uses]
-        most_cores, most_memory = max((y for _, y in cores), default=0), max(y for _, y in memory)
+        most_cores, most_memory = max(y for _, y in cores), max(y for _, y in memory)
         return {
             "cpu": line(cores, up=lambda value: f"{value:.3g}", across=seconds),
             "memory": line(memory, up=lambda value: bytes_(round(value)), across=seconds),

@@ -31,6 +31,7 @@ AT_ONCE = 20  # stacks on a page
 MOST_FILES = 200  # of one stack; a search finds the others
 TEXT_CHARACTERS = 200
 MOST_INDEX = 2**31
+FIGURES = (".png", ".jpg", ".svg")
 FRAME = f"{SANDBOX}; frame-ancestors 'self'"
 
 
@@ -41,6 +42,8 @@ def results(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
     context = _listing(request, job) | {"command": f"neurocaas results {job.id} --out results"}
     if path := _asked(request, "file"):
         context |= _view(request, caller, job, path)
+    rows = [row for folder in context["folders"] for row in folder["files"]]
+    context["figure"] = next((row["part"] for row in rows if row["path"].endswith(FIGURES)), "")
     context["pictures"] = [one for one in context["of_job"] if one["path"].endswith(".png")]
     return render(request, "web/results/results.html", context)
 

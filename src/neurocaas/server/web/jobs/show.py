@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from neurocaas.certificate import Outcome, TrustedKeys, verify
+from neurocaas.certificate import TrustedKeys, verify
 from neurocaas.reasons import REMEDY, Reason
 from neurocaas.server.api.files import certificate_of
 from neurocaas.server.groups.models import Handover
@@ -91,7 +91,7 @@ def verification(request: HttpRequest, caller: Caller, job_id: str) -> HttpRespo
     """Whether the job's certificate is as it was signed, in a sentence."""
     site, found = this_site(), caller.job(job_id, To.READ)
     verdict = verify(json.loads(certificate_of(site, found)), TrustedKeys(site.settings.trusted_keys))
-    return render(request, "web/job/verification.html", {"verdict": verdict, "outcomes": Outcome, "job": found})
+    return render(request, "web/job/verification.html", {"verdict": verdict})
 
 
 def everything(caller: Caller, found: Job, wanted: Wanted) -> dict[str, Any]:

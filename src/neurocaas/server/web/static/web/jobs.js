@@ -37,4 +37,5 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (!link.matches?.("a[hx-target='#viewer']") || !event.detail.successful) return;
   for (const other of document.querySelectorAll("#files a[aria-current]")) other.removeAttribute("aria-current");
   link.setAttribute("aria-current", "true");
+  document.getElementById("viewer").scrollIntoView({ block: "nearest" }); // on a phone it is below the list
 });
