@@ -17,10 +17,27 @@ from neurocaas.server.web import (
     theme,
     tokens,
 )
+from neurocaas.server.web.jobs import actions, compare, events, history, results, show, stack
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("theme", theme.choose, name="theme"),
+    path("jobs", history.jobs, name="jobs"),
+    path("jobs/badges", events.badge_events, name="job_badges"),
+    path("jobs/compare", compare.compare, name="compare"),
+    path("jobs/compare/file", compare.verdict, name="compare_file"),
+    path("jobs/<str:job_id>", show.job, name="job"),
+    path("jobs/<str:job_id>/verification", show.verification, name="job_verification"),
+    path("jobs/<str:job_id>/events", events.job_events, name="job_events"),
+    path("jobs/<str:job_id>/do/<slug:deed>", actions.act, name="job_act"),
+    path("jobs/<str:job_id>/stacks/<int:index>", stack.stack, name="stack"),
+    path("jobs/<str:job_id>/stacks/<int:index>/events", events.stack_events, name="stack_events"),
+    path("jobs/<str:job_id>/results", results.results, name="results"),
+    path("jobs/<str:job_id>/results/list", results.listing, name="result_list"),
+    path("jobs/<str:job_id>/results/view", results.view, name="result_view"),
+    path("jobs/<str:job_id>/results/picture", results.picture, name="result_picture"),
+    path("jobs/<str:job_id>/results/raw", results.raw, name="result_raw"),
+    path("jobs/<str:job_id>/results/frame", results.frame, name="result_frame"),
     path("help", help_page.help_page, name="help"),
     path("group", group.group, name="group"),
     path("group/join", group.join, name="join_group"),
