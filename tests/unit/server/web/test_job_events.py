@@ -28,7 +28,7 @@ def stream(website: Website, address: str, during: Any) -> list[str]:
         await client.aforce_login(
             await _in_thread(lambda: website.user("ada")), backend="allauth.account.auth_backends.AuthenticationBackend"
         )
-        answer = await client.get(address)
+        answer: Any = await client.get(address)
         assert answer.status_code == 200
         events = []
         async for chunk in answer.streaming_content:

@@ -191,8 +191,8 @@ def test_a_failed_job_is_handed_to_the_developer_and_taken_back(website: Website
     from neurocaas.server.groups.models import Handover
 
     job, ada = website.finish(website.job(), None), website.client("ada")
-    for days in ("", "0", "91", "many", "٣"):
-        assert ada.post(f"/jobs/{job.id}/do/handover/", {"days": days}).status_code == 422 or days == "٣"
+    for days in ("", "0", "91", "many"):
+        assert ada.post(f"/jobs/{job.id}/do/handover/", {"days": days}).status_code == 422, days
     ada.post(f"/jobs/{job.id}/do/handover/", {"days": "7", "note": "<b>please</b>"})
     assert Handover.objects.get(job=job).note == "<b>please</b>"
     assert "&lt;b&gt;please" in said(ada.get(f"/jobs/{job.id}/"))
