@@ -126,7 +126,7 @@ def test_a_list_of_jobs_is_told_of_those_that_its_caller_may_see(website: Websit
 
     async def nothing(_: str) -> None: ...
 
-    events = stream(website, f"/jobs/badges/?job={mine.id}&job={theirs.id}", nothing)
+    events = stream(website, f"/jobs/badges?job={mine.id}&job={theirs.id}", nothing)
     assert named(events) == ["badges", "ended"]
     assert mine.id in events[0]
     assert theirs.id not in events[0]
