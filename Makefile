@@ -111,10 +111,13 @@ docs: .venv/.development ## build the documentation into site/, strictly
 	$(LABEL) 'documentation (mkdocs build --strict)'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-bench: packages-to-run .venv/.running compiled ## measure the overhead per dataset beside its peers, and many stacks
+bench: packages-to-test .venv/.development compiled ## measure overhead, many stacks, many users and uploads beside peers
 	@UV_PROJECT_ENVIRONMENT=.tools/bench $(SYNC) --only-group bench
 	@$(BIN)/python -m benchmarks.overhead --peers .tools/bench/bin
 	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.stacks
+	@$(BIN)/python -m benchmarks.users
+	@$(BIN)/python -m benchmarks.transfer
 
 pins: .venv/.running ## pin the bundled composite analyses to the others as they are
 	@$(BIN)/python tools/pin_analyses.py

@@ -60,7 +60,7 @@ def parse_options() -> argparse.Namespace:
 def measure(folder: Path, stacks: int) -> dict[str, Any]:
     """The figures of a new site with so many stacks."""
     root = folder / "site"
-    command = [Path(sys.executable).with_name("neurocaas"), "init", root]
+    command = [str(Path(sys.executable).with_name("neurocaas")), "init", str(root)]
     subprocess.run(command, check=True, capture_output=True)
     connect_fully(read_settings(root))
 
@@ -115,7 +115,7 @@ def signed_in(username: str) -> Client:
     return client
 
 
-def opened(client: Client, path: str) -> dict[str, float]:
+def opened(client: Client, path: str) -> dict[str, Any]:
     """Median and 95th of a hundred of the time that a request takes, in milliseconds; how many queries it makes."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext

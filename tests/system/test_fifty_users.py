@@ -24,9 +24,10 @@ def test_fifty_users_submit_and_watch_without_an_error_or_a_lost_event(
     seconds = SECONDS * PART_ON_POSTGRESQL if database else SECONDS
     found = measured("users", "--users", str(USERS), "--seconds", str(seconds), *database)
     everything, told = found["all"], found["events"]
+    where = "PostgreSQL" if database else "SQLite"
     record_property(
         "figures",
-        f"{USERS} users for {seconds:g} s on {'PostgreSQL' if database else 'SQLite'}: {found['jobs']:,} jobs, {found['requests']:,} requests "
+        f"{USERS} users for {seconds:g} s on {where}: {found['jobs']:,} jobs, {found['requests']:,} requests "
         f"(p50 {everything['p50']:.0f} ms, p95 {everything['p95']:.0f} ms), {found['watched']:,} watchers told of the "
         f"end {told['p50']:.0f} ms (p95 {told['p95']:.0f} ms) after it; "
         f"submitting p95 {found['by_request']['submit']['p95']:.0f} ms.",
