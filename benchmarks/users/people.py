@@ -19,6 +19,7 @@ from benchmarks.users.lab import ANALYSIS, Account
 
 PATIENCE_SECONDS = 90.0
 THINKING_SECONDS = (1.0, 4.0)
+CHECKS, CHECKING_SECONDS = 60, 0.5
 PAGES = ("/", "/analyses", f"/analyses/{ANALYSIS}", "/group", "/jobs", "/data")
 TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
@@ -122,8 +123,12 @@ class Person:
         if upload.get("item"):  # the group has it already
             return str(upload["item"])
         await self._upload("PATCH", upload["files"][0]["tus_url"], headers | TUS, content=content)
-        done = await self._upload("POST", f"/api/v1/uploads/{upload['id']}/complete", headers, json={})
-        return str(done.json()["item"]) if done is not None else None
+        for _ in range(CHECKS):
+            done = await self._upload("POST", f"/api/v1/uploads/{upload['id']}/complete", headers, json={})
+            if done is None or done.json().get("item"):
+                return str(done.json()["item"]) if done is not None else None
+            await asyncio.sleep(CHECKING_SECONDS)
+        return None
 
     async def _upload(self, method: str, path: str, headers: dict[str, str], **body: Any) -> httpx.Response | None:
         answer = await self._ask(self._program, "upload", method, path, headers=headers, **body)
@@ -135,14 +140,17 @@ class Person:
         headers = headers | {"Authorization": f"Bearer {watcher.token}"}
         began = time.perf_counter()
         try:
-            async with self._program.stream("GET", f"/api/v1/jobs/{job}/events", headers=headers) as answer:
+            async with (
+                asyncio.timeout(PATIENCE_SECONDS),
+                self._program.stream("GET", f"/api/v1/jobs/{job}/events", headers=headers) as answer,
+            ):
                 self._note("events", "GET", f"/api/v1/jobs/{job}/events", answer, began)
                 async for name, told in _events(answer):
                     if name == "ended":
                         late = (datetime.now(UTC) - datetime.fromisoformat(told["ended_at"])).total_seconds()
                         end = End(job=job, watcher=watcher.user, status=told["status"], late=late)
                         self._seen.ends.append(end)
-        except httpx.HTTPError as fault:
+        except (httpx.HTTPError, TimeoutError) as fault:
             self._seen.faults.append(f"events of {job}: {fault!r}")
 
     async def _look_around(self, job: str, headers: dict[str, str]) -> None:

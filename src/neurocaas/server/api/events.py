@@ -23,6 +23,7 @@ from neurocaas.server.api.streams import streamed
 from neurocaas.server.groups.scope import Caller, To
 from neurocaas.server.jobs import logs
 from neurocaas.server.jobs.deliverables import Deliverable, attempts_made, job_stacks
+from neurocaas.server.jobs.followers import CHANGED
 from neurocaas.server.jobs.models import Job, Stack
 from neurocaas.server.jobs.status import ENDED
 from neurocaas.server.jobs.view import summary
@@ -122,7 +123,7 @@ async def _events(caller: Caller, job_id: str) -> AsyncIterator[str]:
                     what = await asyncio.wait_for(queue.get(), ALIVE_SECONDS)
                 except TimeoutError:
                     yield ": alive\n\n"
-                    continue
+                    what = CHANGED  # as it may be: a ring that nobody heard costs time, never the truth
                 await asyncio.sleep(PAUSE_SECONDS if what else 0)
                 if not all([what, *(queue.get_nowait() for _ in range(queue.qsize()))]):
                     return  # the site is about to stop; browsers come again

@@ -8,9 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from neurocaas.bell import Bell
-from neurocaas.server.jobs.followers import everybody
+from neurocaas.server.jobs.followers import CHANGED, everybody
 from neurocaas.settings import Settings
 
+# Linux keeps as few rings as this for who does not listen (net.unix.max_dgram_qlen) and turns more away: where so many
+# were waiting, anything may have happened to any job.
+CROWDED = 10
 BEHIND = 16  # a stream that is so many changes behind needs only to know that there were some
 
 
@@ -61,7 +64,10 @@ class Hub:
 
     def _rung(self) -> None:
         assert self._bell is not None
-        for message in self._bell.drain():
+        messages = self._bell.drain()
+        if len(messages) >= CROWDED:
+            messages += [f"{job_id} {CHANGED}" for job_id in self._waiting]
+        for message in messages:
             job_id, _, what = message.partition(" ")
             for queue in self._waiting.get(job_id, ()):
                 _put(queue, what)

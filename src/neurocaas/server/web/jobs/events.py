@@ -103,7 +103,8 @@ async def _stream(caller: Caller, jobs: Sequence[str], look: Look) -> AsyncItera
                 if look.over:
                     yield _event("ended", "")
                     return
-                while not (what := await _next(queues, ending)):
+                what = await _next(queues, ending)
+                if not what:  # and look all the same: a ring that nobody heard costs time, never the truth
                     yield ": alive\n\n"
                 if what == _END:
                     return
