@@ -37,7 +37,7 @@ def main() -> None:
     if options.database:
         os.environ["NEUROCAAS_DATABASE_URL"] = options.database
     with tempfile.TemporaryDirectory(prefix="neurocaas-stacks-") as folder:
-        figures = measure(Path(folder), options.stacks)
+        figures = measure(Path(folder), options.stacks, options.requests)
     if options.json:
         print(json.dumps(figures))
         return
@@ -52,12 +52,13 @@ def main() -> None:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.stacks", description=__doc__)
     parser.add_argument("--stacks", type=int, default=200_000)
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="of each page; at least 2")
     parser.add_argument("--database", help="postgresql://… of an empty database; SQLite if left out")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON alone")
     return parser.parse_args()
 
 
-def measure(folder: Path, stacks: int) -> dict[str, Any]:
+def measure(folder: Path, stacks: int, requests: int) -> dict[str, Any]:
     """The figures of a new site with so many stacks."""
     root = folder / "site"
     command = [str(Path(sys.executable).with_name("neurocaas")), "init", str(root)]
@@ -73,7 +74,8 @@ def measure(folder: Path, stacks: int) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     reader, operator = signed_in(history.READER), signed_in(history.OPERATOR)
     pages = {
-        name: opened(operator if path.startswith("/operator") else reader, path) for name, path in addresses(seeded)
+        name: opened(operator if path.startswith("/operator") else reader, path, requests)
+        for name, path in addresses(seeded)
     }
     return {"database": connection.vendor, "seeding_seconds": round(seconds, 1), **asdict(seeded), "pages": pages}
 
@@ -115,7 +117,7 @@ def signed_in(username: str) -> Client:
     return client
 
 
-def opened(client: Client, path: str) -> dict[str, Any]:
+def opened(client: Client, path: str, requests: int) -> dict[str, Any]:
     """Median and 95th of a hundred of the time that a request takes, in milliseconds; how many queries it makes."""
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
@@ -127,10 +129,10 @@ def opened(client: Client, path: str) -> dict[str, Any]:
     with CaptureQueriesContext(connection) as captured:
         client.get(path)
     queries = list(captured.captured_queries)  # at once: the next request forgets them
-    p50, p95 = timed(client, path)
+    p50, p95 = timed(client, path, requests)
     for _ in range(ROUNDS - 1):
         if p95 > SUSPECT_MS:
-            p50, p95 = min((p50, p95), timed(client, path), key=lambda one: one[1])
+            p50, p95 = min((p50, p95), timed(client, path, requests), key=lambda one: one[1])
     slowest = max(queries, key=lambda one: float(one["time"]), default={"sql": "", "time": "0"})
     return {
         "p50": p50,
@@ -141,10 +143,10 @@ def opened(client: Client, path: str) -> dict[str, Any]:
     }
 
 
-def timed(client: Client, path: str) -> tuple[float, float]:
+def timed(client: Client, path: str, requests: int) -> tuple[float, float]:
     """The median and the 95th of a hundred, in milliseconds."""
     seconds = []
-    for _ in range(REQUESTS):
+    for _ in range(requests):
         began = time.perf_counter()
         client.get(path)
         seconds.append(time.perf_counter() - began)

@@ -18,7 +18,7 @@ PROMISED = ("history", "job", "group", "home")
 def test_pages_of_many_stacks_are_quick_and_ask_no_more_often(
     new_database: Callable[[], list[str]], record_property: Callable[[str, object], None]
 ) -> None:
-    few = measured("stacks", "--stacks", str(FEW), *new_database())["pages"]
+    few = measured("stacks", "--stacks", str(FEW), "--requests", "2", *new_database())["pages"]
     many = measured("stacks", "--stacks", str(STACKS), *new_database())
     pages = many["pages"]
     cells = [f"{name} {one['p50']:.0f}/{one['p95']:.0f} ms, {one['queries']} queries" for name, one in pages.items()]
