@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ class Roles:
 
     website: Website
     jobs: dict[str, str]
+    folders: dict[str, str]
     things: dict[str, Any]
     browsers: dict[str, Client]
     programs: dict[tuple[str, str], Client]
@@ -62,6 +64,29 @@ class Roles:
     @property
     def root(self) -> Path:
         return self.website.site.settings.root
+
+    def begin(self) -> None:
+        """Serve this site from this process, whatever another test served."""
+        from conftest import _point_django_at
+        from neurocaas.server.api import uploads
+        from neurocaas.server.serving.wiring import serve_site
+
+        _point_django_at(f"sqlite:///{self.database}")
+        serve_site(self.website.site)
+        uploads._desk.cache_clear()
+        self.put_back()
+
+    @contextmanager
+    def watched(self) -> Iterator[Callable[[], bool]]:
+        """Says, as long as it is open, whether anything in the database changed."""
+        with closing(sqlite3.connect(self.database)) as connection:
+
+            def version() -> int:
+                found: int = connection.execute("PRAGMA data_version").fetchone()[0]
+                return found
+
+            before = version()
+            yield lambda: version() != before
 
     def keep(self) -> None:
         """Take a copy of all there is."""
@@ -89,10 +114,12 @@ class Roles:
         cache.clear()
 
 
-def make_roles(folder: Path, database: Path) -> Roles:
-    """The site, on a database whose tables are there."""
+def make_roles(folder: Path, template: Path) -> Roles:
+    """The site, on a copy of a database whose tables are there."""
+    from conftest import _point_django_at
+    from neurocaas.server.api import uploads
     from neurocaas.blueprint.profile import Profile, UserProfile
-    from neurocaas.server.accounts.models import User
+    from neurocaas.server.accounts.models import Token, User
     from neurocaas.server.api.files import link
     from neurocaas.server.api.uploads import desk
     from neurocaas.server.groups.deploy import deploy_profile
@@ -103,6 +130,10 @@ def make_roles(folder: Path, database: Path) -> Roles:
     from neurocaas.server.jobs.models import Job
     from neurocaas.server.uploads.beginning import begin
 
+    database = folder / "test.sqlite3"
+    shutil.copyfile(template, database)
+    _point_django_at(f"sqlite:///{database}")
+    uploads._desk.cache_clear()
     website = make_website(folder, f"sqlite:///{database}", _analysis(folder))
     for name in ("ben", "dora", "jo", "rex", "dan"):
         User.objects.create_user(name, f"{name}@example.org", "a password of some length")
@@ -118,7 +149,7 @@ def make_roles(folder: Path, database: Path) -> Roles:
         "Let others see",
     )
     AnalysisAccess.objects.create(analysis="mean", document={"developers": ["dora"]})
-    files = {"mean.csv": b"1,2\n", "page.html": b"<script>alert(1)</script>"}
+    files = {"mean.csv": b"1,2\n", "page.html": b"<script>alert(1)</script>", "map.npy": _map()}
     made = {name: website.job(user="ben", name=name) for name in ("open", "handed", "waiting")}
     made["private"] = website.job(user="ben", name="private", private=True)
     website.finish(made["open"], files)
@@ -144,6 +175,7 @@ def make_roles(folder: Path, database: Path) -> Roles:
     roles = Roles(
         website=website,
         jobs={name: job.pk for name, job in made.items()},
+        folders={name: job.stacks.get().folder for name, job in made.items()},
         things=things,
         browsers={role: website.client(user) for role, user in PEOPLE.items()},
         programs={
@@ -157,8 +189,7 @@ def make_roles(folder: Path, database: Path) -> Roles:
     )
     roles.things["token_id"] = _token_of("ada")
     _make_sample(website)
-    for client in (*roles.browsers.values(), *roles.programs.values()):
-        client.get("/api/v1/me")  # from now on a token's use is not written down again
+    Token.objects.update(used_at="2100-01-01T00:00:00Z")  # so that its use is not written down again
     roles.keep()
     return roles
 
@@ -171,6 +202,16 @@ def _analysis(folder: Path) -> Path:
     (analysis / "workflow.py").write_text("print(1)\n")
     (analysis / "sample.npy").write_bytes(b"\x93NUMPY\x01\x00sample")
     return analysis
+
+
+def _map() -> bytes:
+    import io
+
+    import numpy
+
+    file = io.BytesIO()
+    numpy.save(file, numpy.eye(4))
+    return file.getvalue()
 
 
 def _invitation() -> str:

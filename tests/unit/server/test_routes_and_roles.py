@@ -6,7 +6,8 @@ With NEUROCAAS_UPDATE_ROUTES=1, this writes docs/reference/routes.md anew, which
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,187 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "routes.md"
 SAFE = {"GET", "HEAD", "OPTIONS"}
 JSON = "application/json"
 
-# of: whose job an address is about: an open or a private one of another member's, one that failed and was handed over,
-# one that waits. token: the least scope that a token must have; - where no token counts. in: is asked to sign in.
+# of: which job of another member's an address is about: an open or a private one, one that failed and was handed over to
+# the developers, one that waits. token: the least scope of a token that is let through; - where none counts. Who asks:
+# nobody, a stranger (who owns another group), a member, an owner, a developer of the analysis, an operator, and members
+# of groups that this one lets see its jobs, its results, its data. in: is asked to sign in. What somebody may not know
+# of is 404; 403 is for what they know of and may not do; 409 and 422 come after both, for what can't be done now.
 TABLE = """
-route                   method of      token  anonymous stranger member owner developer operator sees-jobs sees-results sees-data
-home                    GET    -       -      200 200 200 200 200 200 200 200 200
+route                    method  of      token  anon strg memb ownr devl oper jobs resl data
+healthz                  GET     -       -       503  503  503  503  503  503  503  503  503
+metrics                  GET     -       -       200  200  200  200  200  200  200  200  200
+api:openapi-json         GET     -       -       200  200  200  200  200  200  200  200  200
+api:openapi-view         GET     -       -       200  200  200  200  200  200  200  200  200
+api:get_me               GET     -       read    401  200  200  200  200  200  200  200  200
+api:list_tokens          GET     -       manage  401  200  200  200  200  200  200  200  200
+api:make_token           POST    -       manage  401  201  201  201  201  201  201  201  201
+api:revoke_token         DELETE  -       manage  401  404  404  204  404  404  404  404  404
+api:list_analyses        GET     -       read    401  200  200  200  200  403  200  200  200
+api:get_analysis         GET     -       read    401  200  200  200  200  403  200  200  200
+api:get_sample           GET     -       read    401  200  200  200  200  403  200  200  200
+api:quote_job            POST    -       write   401  404  200  200  404  403  404  404  200
+api:submit_job           POST    -       write   401  404  201  201  404  403  404  404  201
+api:list_jobs            GET     -       read    401  200  200  200  200  200  200  200  200
+api:get_job              GET     open    read    401  404  200  200  404  200  200  200  404
+api:get_job              GET     private read    401  404  404  200  404  200  404  404  404
+api:get_job              GET     handed  read    401  404  200  200  200  200  200  200  404
+api:remove_job           DELETE  open    write   401  404  403  204  404  403  403  403  404
+api:remove_job           DELETE  private write   401  404  404  204  404  403  404  404  404
+api:remove_job           DELETE  handed  write   401  404  403  204  403  403  403  403  404
+api:list_stacks          GET     open    read    401  404  200  200  404  200  200  200  404
+api:list_stacks          GET     private read    401  404  404  200  404  200  404  404  404
+api:list_stacks          GET     handed  read    401  404  200  200  200  200  200  200  404
+api:cancel_job           POST    waiting write   401  404  403  200  404  403  403  403  404
+api:cancel_job           POST    open    write   401  404  403  200  404  403  403  403  404
+api:cancel_job           POST    private write   401  404  404  200  404  403  404  404  404
+api:cancel_job           POST    handed  write   401  404  403  200  403  403  403  403  404
+api:retry_job            POST    open    write   401  404  403  422  404  403  403  403  404
+api:retry_job            POST    private write   401  404  404  422  404  403  404  404  404
+api:retry_job            POST    handed  write   401  404  403  201  403  403  403  403  404
+api:share_job            POST    open    write   401  404  403  200  404  403  403  403  404
+api:share_job            POST    private write   401  404  404  200  404  403  404  404  404
+api:share_job            POST    handed  write   401  404  403  200  403  403  403  403  404
+api:hand_job_over        POST    open    write   401  404  403  422  404  403  403  403  404
+api:hand_job_over        POST    private write   401  404  404  422  404  403  404  404  404
+api:hand_job_over        POST    handed  write   401  404  403  204  403  403  403  403  404
+api:take_job_back        DELETE  open    write   401  404  403  204  404  403  403  403  404
+api:take_job_back        DELETE  private write   401  404  404  204  404  403  404  404  404
+api:take_job_back        DELETE  handed  write   401  404  403  204  403  403  403  403  404
+api:reproduce_job        POST    open    write   401  404  422  422  404  403  403  403  404
+api:reproduce_job        POST    private write   401  404  404  422  404  403  404  404  404
+api:reproduce_job        POST    handed  write   401  404  422  422  403  403  403  403  404
+api:follow_job           GET     open    read    401  404  200  200  404  200  200  200  404
+api:follow_job           GET     private read    401  404  404  200  404  200  404  404  404
+api:follow_job           GET     handed  read    401  404  200  200  200  200  200  200  404
+api:get_log              GET     open    read    401  404  200  200  404  403  403  200  404
+api:get_log              GET     private read    401  404  404  200  404  403  404  404  404
+api:get_log              GET     handed  read    401  404  200  200  200  403  403  200  404
+api:list_files           GET     open    read    401  404  200  200  404  403  403  200  404
+api:list_files           GET     private read    401  404  404  200  404  403  404  404  404
+api:list_files           GET     handed  read    401  404  200  200  200  403  403  200  404
+api:file                 GET     -       -       200  404  404  200  404  404  404  404  404
+api:get_archive          GET     open    read    401  404  200  200  404  403  403  200  404
+api:get_archive          GET     private read    401  404  404  200  404  403  404  404  404
+api:get_archive          GET     handed  read    401  404  200  200  200  403  403  200  404
+api:get_certificate      GET     open    read    401  404  200  200  404  403  403  200  404
+api:get_certificate      GET     private read    401  404  404  200  404  403  404  404  404
+api:get_certificate      GET     handed  read    401  404  200  200  200  403  403  200  404
+api:get_crate            GET     waiting read    401  404  422  422  404  403  403  422  404
+api:begin_upload         POST    -       write   401  201  201  201  201  403  201  201  201
+api:get_upload           GET     -       read    401  404  200  200  404  403  404  404  404
+api:give_upload_up       DELETE  -       write   401  404  204  204  404  403  404  404  404
+api:get_parts            POST    -       write   401  404  409  409  404  403  404  404  404
+api:get_parts_done       GET     -       read    401  404  409  409  404  403  404  404  404
+api:complete_upload      POST    -       write   401  404  409  409  404  403  404  404  404
+api:list_items           GET     -       read    401  200  200  200  200  403  200  200  200
+api:get_item             GET     -       read    401  404  200  200  404  403  404  404  404
+api:change_item          PATCH   -       write   401  404  200  200  404  403  404  404  404
+api:delete_item          DELETE  -       write   401  404  204  204  404  403  404  404  404
+api:get_content          GET     -       read    401  404  200  200  404  403  404  404  404
+api:get_quota            GET     -       read    401  200  200  200  200  403  200  200  200
+api:get_budget           GET     -       read    401  200  200  200  200  403  200  200  200
+api:change_budget        PATCH   -       manage  401  200  403  200  200  403  200  200  200
+api:get_group            GET     -       read    401  200  200  200  200  403  200  200  200
+api:change_role          PATCH   -       manage  401  404  403  204  404  403  404  404  404
+api:remove_member        DELETE  -       manage  401  404  403  204  404  403  404  404  404
+api:list_invitations     GET     -       manage  401  200  403  200  200  403  200  200  200
+api:make_invitation      POST    -       manage  401  201  403  201  201  403  201  201  201
+api:withdraw_invitation  DELETE  -       manage  401  404  403  204  404  403  404  404  404
+api:join_group           POST    -       manage  401  200  200  200  200  200  200  200  200
+api:found_group          POST    -       manage  401  201  201  201  201  201  201  201  201
+api:all_jobs             GET     -       manage  401  404  404  404  404  200  404  404  404
+api:all_groups           GET     -       manage  401  404  404  404  404  200  404  404  404
+api:all_users            GET     -       manage  401  404  404  404  404  200  404  404  404
+api:api-root             GET     -       -       404  404  404  404  404  404  404  404  404
+home                     GET     -       -       200  200  200  200  200  200  200  200  200
+theme                    POST    -       -       302  302  302  302  302  302  302  302  302
+help                     GET     -       -       200  200  200  200  200  200  200  200  200
+group                    GET     -       -        in  200  200  200  200  200  200  200  200
+join_group               POST    -       -        in  302  302  302  302  302  302  302  302
+choose_group             POST    -       -        in  404  302  302  404  404  404  404  404
+invite                   POST    -       -        in  302  403  302  302  403  302  302  302
+withdraw_invitation      POST    -       -        in  404  403  302  404  403  404  404  404
+group_member             POST    -       -        in  404  403  302  404  403  404  404  404
+group_budget             POST    -       -        in  302  403  302  302  403  302  302  302
+jobs                     GET     -       -        in  200  200  200  200  200  200  200  200
+job_badges               GET     -       -       403  200  200  200  200  200  200  200  200
+compare                  GET     open    -        in  404  200  200  404  403  403  200  404
+compare                  GET     private -        in  404  404  200  404  403  404  404  404
+compare                  GET     handed  -        in  404  200  200  200  403  403  200  404
+compare_file             GET     open    -        in  404  200  200  404  403  403  200  404
+compare_file             GET     private -        in  404  404  200  404  403  404  404  404
+job                      GET     open    -        in  404  200  200  404  200  200  200  404
+job                      GET     private -        in  404  404  200  404  200  404  404  404
+job                      GET     handed  -        in  404  200  200  200  200  200  200  404
+job_verification         GET     open    -        in  404  422  422  404  403  403  422  404
+job_verification         GET     private -        in  404  404  422  404  403  404  404  404
+job_verification         GET     handed  -        in  404  422  422  422  403  403  422  404
+job_events               GET     open    -       403  404  200  200  404  200  200  200  404
+job_events               GET     private -       403  404  404  200  404  200  404  404  404
+job_events               GET     handed  -       403  404  200  200  200  200  200  200  404
+job_act/cancel           POST    waiting -        in  404  403  302  404  403  403  403  404
+job_act/cancel           POST    open    -        in  404  403  302  404  403  403  403  404
+job_act/retry            POST    open    -        in  404  403  422  404  403  403  403  404
+job_act/retry            POST    private -        in  404  404  422  404  403  404  404  404
+job_act/retry            POST    handed  -        in  404  403  302  403  403  403  403  404
+job_act/reproduce        POST    open    -        in  404  422  422  404  403  403  403  404
+job_act/reproduce        POST    private -        in  404  404  422  404  403  404  404  404
+job_act/reproduce        POST    handed  -        in  404  422  422  403  403  403  403  404
+job_act/share            POST    open    -        in  404  403  302  404  403  403  403  404
+job_act/share            POST    private -        in  404  404  302  404  403  404  404  404
+job_act/share            POST    handed  -        in  404  403  302  403  403  403  403  404
+job_act/handover         POST    open    -        in  404  403  422  404  403  403  403  404
+job_act/handover         POST    private -        in  404  404  422  404  403  404  404  404
+job_act/handover         POST    handed  -        in  404  403  302  403  403  403  403  404
+job_act/takeback         POST    open    -        in  404  403  302  404  403  403  403  404
+job_act/takeback         POST    private -        in  404  404  302  404  403  404  404  404
+job_act/takeback         POST    handed  -        in  404  403  302  403  403  403  403  404
+job_act/nothing          POST    open    -        in  404  404  404  404  404  404  404  404
+stack                    GET     open    -        in  404  200  200  404  403  403  200  404
+stack                    GET     private -        in  404  404  200  404  403  404  404  404
+stack                    GET     handed  -        in  404  200  200  200  403  403  200  404
+stack_events             GET     open    -       403  404  200  200  404  403  403  200  404
+stack_events             GET     private -       403  404  404  200  404  403  404  404  404
+stack_events             GET     handed  -       403  404  200  200  200  403  403  200  404
+results                  GET     open    -        in  404  200  200  404  403  403  200  404
+results                  GET     private -        in  404  404  200  404  403  404  404  404
+results                  GET     handed  -        in  404  200  200  200  403  403  200  404
+result_list              GET     open    -        in  404  200  200  404  403  403  200  404
+result_list              GET     private -        in  404  404  200  404  403  404  404  404
+result_list              GET     handed  -        in  404  200  200  200  403  403  200  404
+result_view              GET     open    -        in  404  200  200  404  403  403  200  404
+result_view              GET     private -        in  404  404  200  404  403  404  404  404
+result_picture           GET     open    -        in  404  200  200  404  403  403  200  404
+result_picture           GET     private -        in  404  404  200  404  403  404  404  404
+result_raw               GET     open    -        in  404  200  200  404  403  403  200  404
+result_raw               GET     private -        in  404  404  200  404  403  404  404  404
+result_frame             GET     open    -        in  404  200  200  404  403  403  200  404
+result_frame             GET     private -        in  404  404  200  404  403  404  404  404
+profile                  GET     -       -        in  200  200  200  200  200  200  200  200
+tokens                   GET     -       -        in  200  200  200  200  200  200  200  200
+tokens                   POST    -       -        in  200  200  200  200  200  200  200  200
+revoke_token             POST    -       -        in  404  404  302  404  404  404  404  404
+operator                 GET     -       -        in  404  404  404  404  200  404  404  404
+operator_jobs            GET     -       -        in  404  404  404  404  200  404  404  404
+operator_groups          GET     -       -        in  404  404  404  404  200  404  404  404
+operator_users           GET     -       -        in  404  404  404  404  200  404  404  404
+operator_audit           GET     -       -        in  404  404  404  404  200  404  404  404
+analyses                 GET     -       -       200  200  200  200  200  200  200  200  200
+analysis                 GET     -       -        in  200  200  200  200  200  200  200  200
+analysis_changes         GET     -       -        in  404  404  404  404  404  404  404  404
+sample                   GET     -       -        in  200  200  200  200  200  200  200  200
+sample                   POST    -       -        in  302  302  302  302  403  302  302  302
+sample_file              GET     -       -        in  200  200  200  200  200  200  200  200
+new_job                  GET     -       -        in  200  200  200  200  403  200  200  200
+new_job                  POST    -       -        in  422  302  302  422  403  422  422  422
+new_job_quote            POST    -       -        in  200  200  200  200  403  200  200  200
+new_job_data             POST    -       -        in  200  200  200  200  403  200  200  200
+new_job_config           POST    -       -        in  200  200  200  200  403  200  200  200
+uploads                  OPTIONS -       -       204  204  204  204  204  204  204  204  204
+uploads                  POST    -       write   401  201  201  201  201  401  201  201  201
+upload                   HEAD    -       read    401  404  200  200  404  401  404  404  404
+upload                   PATCH   -       write   401  404  204  204  404  401  404  404  404
+upload                   DELETE  -       write   401  404  204  204  404  401  404  404  404
 """
 
 
@@ -81,40 +258,30 @@ BODIES: dict[str, Any] = {
     "group_member": {"user": "ben", "what": "budget", "dollars": "5"},
     "group_budget": {"dollars": "200"},
     "tokens": {"name": "new", "scope": "read", "days": "30"},
+    "job_act/share": {"private": "yes"},
+    "job_act/handover": {"days": "2"},
     "new_job": {"data": "{item_id}", "components": "3"},
     "new_job_quote": {"data": "{item_id}", "components": "3"},
 }
-QUERIES = {"api:get_parts_done": {"path": "new.npy"}}
+QUERIES = {
+    "api:get_parts_done": {"path": "new.npy"},
+    "result_view": {"file": "{folder}/mean.csv"},
+    "result_picture": {"file": "{folder}/map.npy"},
+    "result_raw": {"file": "{folder}/mean.csv"},
+    "result_frame": {"file": "{folder}/page.html"},
+    "compare": {"a": "{of}", "b": "{of}"},
+    "compare_file": {"a": "{of}", "b": "{of}", "file": "{folder}/mean.csv", "other": "{folder}/mean.csv"},
+}
 HEADERS = {"uploads": {"upload-length": "4", "upload-metadata": "filename Yi5ucHk="}, "upload": {"upload-offset": "0"}}
-
-
-@pytest.fixture(scope="module")
-def roles(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roles]:
-    import shutil
-
-    from conftest import _point_django_at
-    from neurocaas.server.api import uploads
-    from neurocaas.server.jobs import daemon
-    from support.roles import make_roles
-
-    folder = tmp_path_factory.mktemp("roles")
-    database = folder / "test.sqlite3"
-    shutil.copyfile(sqlite_template, database)
-    _point_django_at(f"sqlite:///{database}")
-    uploads._desk.cache_clear()
-    with pytest.MonkeyPatch.context() as patches:
-        patches.setattr(daemon, "wake", lambda *_: None)
-        yield make_roles(folder, database)
-    uploads._desk.cache_clear()
 
 
 def asked(roles: Roles, row: Row, client: Client) -> str:
     """What the client is answered: a status, or `in` for being asked to sign in."""
     if row.route.startswith("upload"):
         return _uploading(roles, row, client)
-    address, fill = _address(roles, row), roles.things | {"of": row.of}
+    address, fill = _address(roles, row), roles.things | {"of": roles.jobs.get(row.of, ""), "folder": roles.folders.get(row.of, "")}
     body = _filled(BODIES.get(row.route, {}), fill)
-    more: dict[str, Any] = {"query_params": QUERIES.get(row.route, {})}
+    more: dict[str, Any] = {"query_params": _filled(QUERIES.get(row.route, {}), fill)}
     if row.method not in SAFE:
         more |= {"data": body, "content_type": JSON} if row.route.startswith("api:") else {"data": body}
     answer = getattr(client, row.method.lower())(address, **more)
@@ -129,16 +296,13 @@ def _code(status: int, location: str) -> str:
 
 
 def _address(roles: Roles, row: Row) -> str:
-    import re
-
     from django.urls import reverse
 
-    path = next(one.path for one in routes() if one.name == row.route)
-    if row.route in {"admin", "allauth"}:
-        return {"admin": "/operator/admin/", "allauth": "/accounts/email/"}[row.route]
+    name, _, deed = row.route.partition("/")
+    path = next(one.path for one in routes() if one.name == name)
     names = re.findall(r"<(?:\w+:)?(\w+)>", path)
-    values = roles.things | ({"job_id": roles.jobs[row.of]} if row.of != "-" else {})
-    return reverse(row.route, kwargs={name: values[name] for name in names})
+    values = roles.things | {"deed": deed} | ({"job_id": roles.jobs[row.of]} if row.of != "-" else {})
+    return reverse(name, kwargs={one: values[one] for one in names})
 
 
 def _filled(body: Any, values: dict[str, Any]) -> Any:
@@ -182,25 +346,154 @@ def _uploading(roles: Roles, row: Row, client: Client) -> str:
     return str(told[0])
 
 
-def test_discover(roles: Roles) -> None:
-    import itertools, sys
-    out = []
-    jobrows = ("open", "private", "handed")
-    for route in routes():
-        if route.name in ("allauth",): methods = ("GET",)
-        elif route.name in ("admin", "healthz", "metrics") or route.name.startswith("api:open") or route.name=="api:api-root": methods=("GET",)
-        else: methods = route.methods or ("GET", "POST")
-        ofs = jobrows if "job_id" in route.path else ("-",)
-        if "cancel" in route.name: ofs = ("waiting",)+ofs
-        for method, of in itertools.product(methods, ofs):
-            row = Row(route=route.name, method=method, of=of, token="-", answers={})
-            got = []
-            for role in ROLES:
-                try:
-                    a = asked(roles, row, roles.browsers[role])
-                except Exception as e:
-                    a = repr(e)[:300]
-                got.append(a)
-                if method not in SAFE and a[0] in "23": roles.put_back()
-            out.append(f"{route.name:<24}{method:<7}{of:<9}-   " + " ".join(f"{g:>4}" for g in got))
-            print(out[-1], file=sys.stderr, flush=True)
+def least(row: Row) -> tuple[str, ...]:
+    """The scopes of tokens that are let through."""
+    scopes = ("read", "write", "manage")
+    return scopes[scopes.index(row.token) :]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_everybody_is_answered_as_the_table_says(roles: Roles, row: Row) -> None:
+    """And what is refused, or only asked for, changes nothing."""
+    for role in ROLES:
+        expected = row.answers[role]
+        assert _asked_once(roles, row, roles.browsers[role]) == expected, role
+    if row.token == "-":
+        return
+    for role in ("stranger", "member", "owner"):
+        assert _asked_once(roles, row, roles.programs[role, "manage"]) == row.answers[role], f"{role}'s token"
+    for scope in ("read", "write"):
+        refused = "401" if row.route.startswith("upload") else "403"
+        expected = row.answers["owner"] if scope in least(row) else refused
+        assert _asked_once(roles, row, roles.programs["owner", scope]) == expected, f"a token that may {scope}"
+
+
+def _asked_once(roles: Roles, row: Row, client: Client) -> str:
+    with roles.watched() as changed:
+        answer = asked(roles, row, client)
+        well = answer[0] in "23"
+        assert not changed() or (well and row.method not in SAFE), f"{row} changed something"
+    if well and row.method not in SAFE:
+        roles.put_back()
+    return answer
+
+
+def test_the_table_has_every_route_and_every_method(roles: Roles) -> None:
+    known: dict[str, set[str]] = {}
+    for row in ROWS:
+        known.setdefault(row.route.partition("/")[0], set()).add(row.method)
+    found = {one.name: one for one in routes() if one.name not in {"allauth", "admin"}}
+    assert sorted(found) == sorted(known), "the table and the routers"
+    for name, route in found.items():
+        if route.methods:
+            assert set(route.methods) == known[name], name
+
+
+def test_the_table_has_every_deed_on_a_job(roles: Roles) -> None:
+    from neurocaas.server.web.jobs.actions import DEEDS
+
+    assert {row.route.partition("/")[2] for row in ROWS if row.route.startswith("job_act")} == {*DEEDS, "nothing"}
+
+
+@pytest.mark.parametrize("role", ["owner", "operator"])
+def test_a_method_that_the_table_lacks_changes_nothing(roles: Roles, role: str) -> None:
+    client = roles.browsers[role]
+    for row in {one.route: one for one in ROWS if not one.route.startswith("upload")}.values():
+        known = {one.method for one in ROWS if one.route == row.route}
+        address = _address(roles, row)
+        with roles.watched() as changed:
+            for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - known:
+                if row.route.startswith("api:") and method in _beside(row):
+                    continue
+                answer = client.generic(method, address, "{}", content_type=JSON)
+                assert answer.status_code != 500, (method, row)
+                answer.close()
+            assert not changed(), row
+
+
+def _beside(row: Row) -> set[str]:
+    """The methods of this row's address, some of which go by other names."""
+    paths = {one.name: one.path for one in routes()}
+    return {other.method for other in ROWS if paths.get(other.route) == paths[row.route]}
+
+
+def test_the_admin_exists_for_operators_alone(roles: Roles) -> None:
+    from django.urls import reverse
+
+    for name in foreign("admin"):
+        if name.endswith(("logout", "jsi18n")):
+            continue
+        for role in ROLES:
+            answer = roles.browsers[role].get(reverse(name), follow=role != "anonymous")
+            if role == "anonymous":
+                assert answer["Location"].startswith(("/operator/admin/login/", "/accounts/login/")), name
+            elif role != "operator":
+                assert answer.status_code == 404, (name, role)
+            else:
+                assert answer.status_code in {200, 403, 404}, name
+    assert roles.browsers["operator"].get("/operator/admin/accounts/user/").status_code == 200
+
+
+# What of signing in and up somebody may open who has not done so; the rest asks them to.
+OPEN_TO_ALL = {
+    "account_login",
+    "account_signup",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key_done",
+    "account_inactive",
+    "socialaccount_login_cancelled",
+    "socialaccount_login_error",
+}
+
+
+def test_accounts_are_their_owners_business(roles: Roles) -> None:
+    from django.urls import NoReverseMatch, reverse
+
+    nobody, open_ones = roles.browsers["anonymous"], set()
+    for name in foreign("allauth"):
+        try:
+            address = reverse(name)
+        except NoReverseMatch:
+            continue
+        answer = nobody.get(address)
+        assert answer.status_code < 500, name
+        if answer.status_code == 200:
+            open_ones.add(name)
+    assert open_ones == OPEN_TO_ALL
+
+
+def reference() -> str:
+    """The table as a page of the documentation."""
+    columns = ["address", "method", "job", "token", *ROLES]
+    paths = {one.name: one.path for one in routes()}
+    lines = [
+        "# Routes",
+        "",
+        "Every address of a site, and what everybody is answered. Made from the routers and asserted by",
+        "`tests/unit/server/test_routes_and_roles.py`, which writes this page with `NEUROCAAS_UPDATE_ROUTES=1`.",
+        "",
+        "- job: which job of another member an address is about: an open one, a private one, one that failed and was",
+        "  handed over to the developers of its analysis, one that waits.",
+        "- token: the least scope of an API token that is let through.",
+        "- stranger: the owner of another group. sees jobs, results, data: of groups that this one lets see them.",
+        "- in: is asked to sign in. 404: may not know of it. 403: knows of it and may not do it. 409, 422: may, but it",
+        "  can't be done now.",
+        "- `accounts/…` (allauth) is open to who signs in or up; the rest of it asks for that. `operator/admin/…`",
+        "  (Django's admin) is for operators, and 404 for all others who are signed in.",
+        "",
+        "| " + " | ".join(columns) + " |",
+        "|" + " --- |" * len(columns),
+    ]
+    for row in ROWS:
+        name, _, deed = row.route.partition("/")
+        path = "/" + paths[name].replace("<slug:deed>", deed)
+        cells = [f"`{path}`", row.method, row.of, row.token, *row.answers.values()]
+        lines.append("| " + " | ".join("" if one == "-" else one for one in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_reference_shows_this_table(roles: Roles) -> None:
+    if os.environ.get("NEUROCAAS_UPDATE_ROUTES"):
+        REFERENCE.write_text(reference(), encoding="utf-8")
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), "NEUROCAAS_UPDATE_ROUTES=1 writes it anew"
