@@ -118,6 +118,8 @@ def make_roles(folder: Path, template: Path) -> Roles:
     """The site, on a copy of a database whose tables are there."""
     from conftest import _point_django_at
     from neurocaas.server.api import uploads
+    from allauth.account.models import EmailAddress
+
     from neurocaas.blueprint.profile import Profile, UserProfile
     from neurocaas.server.accounts.models import Token, User
     from neurocaas.server.api.files import link
@@ -137,6 +139,8 @@ def make_roles(folder: Path, template: Path) -> Roles:
     website = make_website(folder, f"sqlite:///{database}", _analysis(folder))
     for name in ("ben", "dora", "jo", "rex", "dan"):
         User.objects.create_user(name, f"{name}@example.org", "a password of some length")
+    for user in User.objects.all():
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     for name, user in (("makers", "dora"), ("see-jobs", "jo"), ("see-results", "rex"), ("see-data", "dan")):
         deploy_profile(Profile(name=name, users={user: UserProfile(role="owner")}))
     collaborators: Any = {"see-jobs": ("jobs",), "see-results": ("results",), "see-data": ("data",)}

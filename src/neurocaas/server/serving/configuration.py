@@ -148,7 +148,7 @@ def _security(*, secure: bool) -> dict[str, Any]:
         "SECURE_HSTS_INCLUDE_SUBDOMAINS": secure,
         "SECURE_HSTS_PRELOAD": secure,
         "SECURE_REFERRER_POLICY": "same-origin",
-        "X_FRAME_OPTIONS": "SAMEORIGIN",
+        "X_FRAME_OPTIONS": "DENY",  # the one page that is shown in a frame says so itself
         "CONTENT_SECURITY_POLICY": {
             "DIRECTIVES": {
                 "default-src": ["'self'"],
