@@ -50,7 +50,7 @@ BLUEPRINT = {
 
 @dataclass
 class Roles:
-    """jobs: `open`, `private`, `handed` (failed, and handed over) and `waiting`. things: the ids that addresses take."""
+    """jobs: `open`, `private`, `handed` (failed, and handed over) and `waiting`. things: what addresses take."""
 
     website: Website
     jobs: dict[str, str]
@@ -65,13 +65,12 @@ class Roles:
     def root(self) -> Path:
         return self.website.site.settings.root
 
-    def begin(self) -> None:
-        """Serve this site from this process, whatever another test served."""
-        from conftest import _point_django_at
+    def begin(self, connect: Callable[[str], None]) -> None:
+        """Serve this site from this process, whatever another test served. connect: Django, to a database."""
         from neurocaas.server.api import uploads
         from neurocaas.server.serving.wiring import serve_site
 
-        _point_django_at(f"sqlite:///{self.database}")
+        connect(f"sqlite:///{self.database}")
         serve_site(self.website.site)
         uploads._desk.cache_clear()
         self.put_back()
@@ -114,14 +113,13 @@ class Roles:
         cache.clear()
 
 
-def make_roles(folder: Path, template: Path) -> Roles:
+def make_roles(folder: Path, template: Path, connect: Callable[[str], None]) -> Roles:
     """The site, on a copy of a database whose tables are there."""
-    from conftest import _point_django_at
-    from neurocaas.server.api import uploads
     from allauth.account.models import EmailAddress
 
     from neurocaas.blueprint.profile import Profile, UserProfile
     from neurocaas.server.accounts.models import Token, User
+    from neurocaas.server.api import uploads
     from neurocaas.server.api.files import link
     from neurocaas.server.api.uploads import desk
     from neurocaas.server.groups.deploy import deploy_profile
@@ -134,13 +132,13 @@ def make_roles(folder: Path, template: Path) -> Roles:
 
     database = folder / "test.sqlite3"
     shutil.copyfile(template, database)
-    _point_django_at(f"sqlite:///{database}")
+    connect(f"sqlite:///{database}")
     uploads._desk.cache_clear()
     website = make_website(folder, f"sqlite:///{database}", _analysis(folder))
     for name in ("ben", "dora", "jo", "rex", "dan"):
         User.objects.create_user(name, f"{name}@example.org", "a password of some length")
-    for user in User.objects.all():
-        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    for person in User.objects.all():
+        EmailAddress.objects.create(user=person, email=person.email, verified=True, primary=True)
     for name, user in (("makers", "dora"), ("see-jobs", "jo"), ("see-results", "rex"), ("see-data", "dan")):
         deploy_profile(Profile(name=name, users={user: UserProfile(role="owner")}))
     collaborators: Any = {"see-jobs": ("jobs",), "see-results": ("results",), "see-data": ("data",)}

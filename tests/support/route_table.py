@@ -17,11 +17,12 @@ ROLES = tuple(PEOPLE)
 SAFE = {"GET", "HEAD", "OPTIONS"}
 JSON = "application/json"
 
-# of: which job of another member's an address is about: an open or a private one, one that failed and was handed over to
-# the developers, one that waits. token: the least scope of a token that is let through; - where none counts. Who asks:
-# nobody, a stranger (who owns another group), a member, an owner, a developer of the analysis, an operator, and members
-# of groups that this one lets see its jobs, its results, its data. in: is asked to sign in. What somebody may not know
-# of is 404; 403 is for what they know of and may not do; 409 and 422 come after both, for what can't be done now.
+# of: which job of another member's an address is about: an open or a private one, one that failed and was handed over
+# to the developers, one that waits. token: the least scope of a token that is let through; - where none counts.
+# Who asks: nobody, a stranger (who owns another group), a member, an owner, a developer of the analysis, an operator,
+# and members of groups that this one lets see its jobs, its results, its data. in: is asked to sign in. What somebody
+# may not know of is 404; 403 is for what they know of and may not do; 409 and 422 come after both, for what can't be
+# done now. healthz says 503 because no job manager runs here.
 TABLE = """
 route                    method  of      token  anon strg memb ownr devl oper jobs resl data
 healthz                  GET     -       -       503  503  503  503  503  503  503  503  503
@@ -337,5 +338,5 @@ def _uploading(roles: Roles, row: Row, client: Client) -> str:
         if message["type"] == "http.response.start":
             told.append(message["status"])
 
-    asyncio.run(Tus(desk(), sender)(scope, receive, send))  # type: ignore[arg-type]
+    asyncio.run(Tus(desk(), sender)(scope, receive, send))
     return str(told[0])

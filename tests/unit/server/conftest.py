@@ -53,16 +53,18 @@ def analysis(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site_of_roles(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Roles:
+def site_of_roles(
+    sqlite_template: Path, point_django_at: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Roles:
     """Made once: it takes seconds."""
     from support.roles import make_roles
 
     folder = tmp_path_factory.mktemp("roles")
-    return make_roles(folder, sqlite_template)
+    return make_roles(folder, sqlite_template, point_django_at)
 
 
 @pytest.fixture(scope="module")
-def roles(site_of_roles: Roles) -> Iterator[Roles]:
+def roles(site_of_roles: Roles, point_django_at: Callable[[str], None]) -> Iterator[Roles]:
     """A site with somebody in each role and something of each kind, served by this process; no manager runs."""
     from django.db import connections
 
@@ -71,7 +73,7 @@ def roles(site_of_roles: Roles) -> Iterator[Roles]:
 
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(daemon, "wake", lambda *_: None)
-        site_of_roles.begin()
+        site_of_roles.begin(point_django_at)
         yield site_of_roles
     uploads._desk.cache_clear()
     connections["default"].close()

@@ -118,7 +118,6 @@ OPEN_TO_ALL = {
     "account_reset_password_from_key_done",
     "account_inactive",
     "socialaccount_login_cancelled",
-    "socialaccount_login_error",
 }
 
 

@@ -264,7 +264,7 @@ def test_cookies_are_out_of_reach_of_scripts_and_other_sites(site: Roles) -> Non
 def test_guessing_a_password_is_stopped(site: Roles) -> None:
     client = visitor()
     answers = [sign_in(client, "ada", f"wrong {number}").status_code for number in range(30)]
-    assert 500 > max(answers)
+    assert max(answers) < 500
     assert sign_in(client, "ada").status_code != 302  # the right one comes too late
     assert visitor().get("/api/v1/me").status_code == 401
 
@@ -502,7 +502,7 @@ def test_no_secret_is_in_a_log_a_page_or_the_source_repo(site: Roles, tmp_path: 
         client.delete(f"/api/v1/group/invitations/{code}")
         for address in (site.things["signature"], site.things["signature"][:-4] + "AAAA"):
             body(client.get(f"/api/v1/files/{address}"))
-        mail.outbox.clear()
+        mail.outbox = []
         visitor().post("/accounts/password/reset/", {"email": "ada@example.org"})
         found = re.search(r"/accounts/password/reset/key/(\S+)/", str(mail.outbox[-1].body))
         reset = found[1] if found else ""
