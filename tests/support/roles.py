@@ -67,12 +67,10 @@ class Roles:
 
     def begin(self, connect: Callable[[str], None]) -> None:
         """Serve this site from this process, whatever another test served. connect: Django, to a database."""
-        from neurocaas.server.api import uploads
         from neurocaas.server.serving.wiring import serve_site
 
         connect(f"sqlite:///{self.database}")
         serve_site(self.website.site)
-        uploads._desk.cache_clear()
         self.put_back()
 
     @contextmanager
@@ -119,13 +117,13 @@ def make_roles(folder: Path, template: Path, connect: Callable[[str], None]) -> 
 
     from neurocaas.blueprint.profile import Profile, UserProfile
     from neurocaas.server.accounts.models import Token, User
-    from neurocaas.server.api import uploads
     from neurocaas.server.api.files import link
-    from neurocaas.server.api.uploads import desk
+    from neurocaas.server.serving.wiring import desk
     from neurocaas.server.groups.deploy import deploy_profile
     from neurocaas.server.groups.models import AnalysisAccess, Handover
     from neurocaas.server.groups.publishing import change_profile
     from neurocaas.server.groups.scope import caller
+    from neurocaas.server.imports.requests import begin_import
     from neurocaas.server.jobs.deliverables import deliverables
     from neurocaas.server.jobs.models import Job
     from neurocaas.server.uploads.beginning import begin
@@ -133,7 +131,6 @@ def make_roles(folder: Path, template: Path, connect: Callable[[str], None]) -> 
     database = folder / "test.sqlite3"
     shutil.copyfile(template, database)
     connect(f"sqlite:///{database}")
-    uploads._desk.cache_clear()
     website = make_website(folder, f"sqlite:///{database}", _analysis(folder))
     for name in ("ben", "dora", "jo", "rex", "dan"):
         User.objects.create_user(name, f"{name}@example.org", "a password of some length")
@@ -171,6 +168,7 @@ def make_roles(folder: Path, template: Path, connect: Callable[[str], None]) -> 
         "item_id": str(website.item("lab", "ben", "item.npy", b"\x93NUMPY\x01\x00item").pk),
         "upload_id": str(upload.pk),
         "upload": f"{upload.pk.hex}/0",
+        "import_id": str(begin_import(website.site, caller("ben", "lab"), "https://example.org/b.npy", []).pk),
         "code": _invitation(),
         "signature": address.rpartition("/")[2],
     }

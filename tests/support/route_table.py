@@ -30,7 +30,8 @@ metrics                  GET     -       -       200  200  200  200  200  200  2
 api:openapi-json         GET     -       -       200  200  200  200  200  200  200  200  200
 api:openapi-view         GET     -       -       200  200  200  200  200  200  200  200  200
 api:get_me               GET     -       read    401  200  200  200  200  200  200  200  200
-api:list_tokens          GET     -       manage  401  200  200  200  200  200  200  200  200
+api:list_notifications            POST    -       -        in  302  302  302  302  302  302  302  302
+tokens          GET     -       manage  401  200  200  200  200  200  200  200  200
 api:make_token           POST    -       manage  401  201  201  201  201  201  201  201  201
 api:revoke_token         DELETE  -       manage  401  404  404  204  404  404  404  404  404
 api:list_analyses        GET     -       read    401  200  200  200  200  403  200  200  200
@@ -174,6 +175,14 @@ result_raw               GET     open    -        in  404  200  200  404  403  4
 result_raw               GET     private -        in  404  404  200  404  403  404  404  404
 result_frame             GET     open    -        in  404  200  200  404  403  403  200  404
 result_frame             GET     private -        in  404  404  200  404  403  404  404  404
+data                     GET     -       -        in  200  200  200  200  403  200  200  200
+imports                  GET     -       -        in  200  200  200  200  403  200  200  200
+begin_import             POST    -       -        in  302  302  302  302  403  302  302  302
+cancel_import            POST    -       -        in  404  302  302  404  403  404  404  404
+data_item                GET     -       -        in  404  200  200  404  403  404  404  404
+tag_data                 POST    -       -        in  404  302  302  404  403  404  404  404
+keep_data                POST    -       -        in  404  302  302  404  403  404  404  404
+delete_data              POST    -       -        in  404  302  302  404  403  404  404  404
 profile                  GET     -       -        in  200  200  200  200  200  200  200  200
 tokens                   GET     -       -        in  200  200  200  200  200  200  200  200
 tokens                   POST    -       -        in  200  200  200  200  200  200  200  200
@@ -251,6 +260,10 @@ BODIES: dict[str, Any] = {
     "group_member": {"user": "ben", "what": "budget", "dollars": "5"},
     "group_budget": {"dollars": "200"},
     "tokens": {"name": "new", "scope": "read", "days": "30"},
+    "begin_import": {"url": "https://example.org/a.npy"},
+    "tag_data": {"tags": "one"},
+    "keep_data": {"keep": "yes"},
+    "notifications": {"channel": "none"},
     "job_act/share": {"private": "yes"},
     "job_act/handover": {"days": "2"},
     "new_job": {"data": "{item_id}", "components": "3"},
@@ -311,7 +324,7 @@ def _filled(body: Any, values: dict[str, Any]) -> Any:
 
 def _uploading(roles: Roles, row: Row, client: Client) -> str:
     from neurocaas.server.api.authentication import sender
-    from neurocaas.server.api.uploads import desk
+    from neurocaas.server.serving.wiring import desk
     from neurocaas.server.uploads.tus import Tus
 
     path = "/uploads/" + (roles.things["upload"] if row.route == "upload" else "")

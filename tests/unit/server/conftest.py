@@ -68,12 +68,10 @@ def roles(site_of_roles: Roles, point_django_at: Callable[[str], None]) -> Itera
     """A site with somebody in each role and something of each kind, served by this process; no manager runs."""
     from django.db import connections
 
-    from neurocaas.server.api import uploads
     from neurocaas.server.jobs import daemon
 
     with pytest.MonkeyPatch.context() as patches:
         patches.setattr(daemon, "wake", lambda *_: None)
         site_of_roles.begin(point_django_at)
         yield site_of_roles
-    uploads._desk.cache_clear()
     connections["default"].close()
