@@ -30,8 +30,7 @@ metrics                  GET     -       -       200  200  200  200  200  200  2
 api:openapi-json         GET     -       -       200  200  200  200  200  200  200  200  200
 api:openapi-view         GET     -       -       200  200  200  200  200  200  200  200  200
 api:get_me               GET     -       read    401  200  200  200  200  200  200  200  200
-api:list_notifications            POST    -       -        in  302  302  302  302  302  302  302  302
-tokens          GET     -       manage  401  200  200  200  200  200  200  200  200
+api:list_tokens          GET     -       manage  401  200  200  200  200  200  200  200  200
 api:make_token           POST    -       manage  401  201  201  201  201  201  201  201  201
 api:revoke_token         DELETE  -       manage  401  404  404  204  404  404  404  404  404
 api:list_analyses        GET     -       read    401  200  200  200  200  403  200  200  200
@@ -91,6 +90,10 @@ api:give_upload_up       DELETE  -       write   401  404  204  204  404  403  4
 api:get_parts            POST    -       write   401  404  409  409  404  403  404  404  404
 api:get_parts_done       GET     -       read    401  404  409  409  404  403  404  404  404
 api:complete_upload      POST    -       write   401  404  409  409  404  403  404  404  404
+api:begin_import         POST    -       write   401  422  422  422  422  403  422  422  422
+api:list_imports         GET     -       read    401  200  200  200  200  403  200  200  200
+api:get_import           GET     -       read    401  404  200  200  404  403  404  404  404
+api:cancel_import        DELETE  -       write   401  404  204  204  404  403  404  404  404
 api:list_items           GET     -       read    401  200  200  200  200  403  200  200  200
 api:get_item             GET     -       read    401  404  200  200  404  403  404  404  404
 api:change_item          PATCH   -       write   401  404  200  200  404  403  404  404  404
@@ -175,15 +178,16 @@ result_raw               GET     open    -        in  404  200  200  404  403  4
 result_raw               GET     private -        in  404  404  200  404  403  404  404  404
 result_frame             GET     open    -        in  404  200  200  404  403  403  200  404
 result_frame             GET     private -        in  404  404  200  404  403  404  404  404
-data                     GET     -       -        in  200  200  200  200  403  200  200  200
+data                     GET     -       -        in  200  200  200  200  302  200  200  200
 imports                  GET     -       -        in  200  200  200  200  403  200  200  200
-begin_import             POST    -       -        in  302  302  302  302  403  302  302  302
+begin_import             POST    -       -        in  422  422  422  422  403  422  422  422
 cancel_import            POST    -       -        in  404  302  302  404  403  404  404  404
 data_item                GET     -       -        in  404  200  200  404  403  404  404  404
 tag_data                 POST    -       -        in  404  302  302  404  403  404  404  404
 keep_data                POST    -       -        in  404  302  302  404  403  404  404  404
 delete_data              POST    -       -        in  404  302  302  404  403  404  404  404
 profile                  GET     -       -        in  200  200  200  200  200  200  200  200
+notifications            POST    -       -        in  302  302  302  302  302  302  302  302
 tokens                   GET     -       -        in  200  200  200  200  200  200  200  200
 tokens                   POST    -       -        in  200  200  200  200  200  200  200  200
 revoke_token             POST    -       -        in  404  404  302  404  404  404  404  404
@@ -245,6 +249,7 @@ BODIES: dict[str, Any] = {
     "api:share_job": {"private": True},
     "api:hand_job_over": {"days": 2},
     "api:begin_upload": {"name": "b.npy", "form": "file", "files": [{"path": "b.npy", "size_bytes": 4}]},
+    "api:begin_import": {"url": "https://127.0.0.1/a.npy"},
     "api:get_parts": {"path": "new.npy", "numbers": [1]},
     "api:complete_upload": {},
     "api:change_item": {"tags": ["one"]},
@@ -260,7 +265,7 @@ BODIES: dict[str, Any] = {
     "group_member": {"user": "ben", "what": "budget", "dollars": "5"},
     "group_budget": {"dollars": "200"},
     "tokens": {"name": "new", "scope": "read", "days": "30"},
-    "begin_import": {"url": "https://example.org/a.npy"},
+    "begin_import": {"url": "https://127.0.0.1/a.npy"},
     "tag_data": {"tags": "one"},
     "keep_data": {"keep": "yes"},
     "notifications": {"channel": "none"},
