@@ -118,13 +118,13 @@ def make_roles(folder: Path, template: Path, connect: Callable[[str], None]) -> 
     from neurocaas.blueprint.profile import Profile, UserProfile
     from neurocaas.server.accounts.models import Token, User
     from neurocaas.server.api.files import link
-    from neurocaas.server.serving.wiring import desk
     from neurocaas.server.groups.deploy import deploy_profile
     from neurocaas.server.groups.models import AnalysisAccess, Handover
     from neurocaas.server.groups.publishing import change_profile
     from neurocaas.server.groups.scope import caller
     from neurocaas.server.jobs.deliverables import deliverables
     from neurocaas.server.jobs.models import Job
+    from neurocaas.server.serving.wiring import desk
     from neurocaas.server.uploads.beginning import begin
 
     database = folder / "test.sqlite3"
