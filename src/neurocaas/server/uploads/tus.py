@@ -136,7 +136,8 @@ class Tus:
         if headers.get("tus-resumable") != VERSION:
             raise Fault(412, f"Tus-Resumable: {VERSION} is right.", {"Tus-Version": VERSION})
         name = str(scope["path"]).removeprefix(self._prefix).strip("/")
-        caller = await self._in_rows(partial(self._authorize, scope))
+        # Who may read may not write by calling it GET.
+        caller = await self._in_rows(partial(self._authorize, {**scope, "method": method}))
         if caller is None:
             raise Fault(401, "Sign in, or send a token, to upload.")
         request = _Request(method=method, name=name, headers=headers, caller=caller)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 
 from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.groups.scope import Caller
 from neurocaas.server.serving.wiring import this_site
 
 
@@ -15,6 +17,13 @@ def site_and_caller(request: HttpRequest) -> dict[str, Any]:
     theme = request.COOKIES.get("theme", "")
     return {
         "site_name": this_site().settings.site.name,
-        "caller": caller_of(request) if hasattr(request, "user") else None,
+        "caller": _caller(request),
         "theme": theme if theme in {"light", "dark"} else "",
     }
+
+
+def _caller(request: HttpRequest) -> Caller | None:
+    try:
+        return caller_of(request) if hasattr(request, "user") else None
+    except SuspiciousOperation:  # the page that refuses such a request can't read it either
+        return None
