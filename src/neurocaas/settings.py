@@ -146,9 +146,16 @@ def find_site(given: Path | None) -> Path:
         return given
     if named := os.environ.get("NEUROCAAS_SITE"):
         return Path(named)
+    return nearest_site() or own_site()
+
+
+def nearest_site() -> Path | None:
+    """The site whose folder this is, or the nearest one upwards."""
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / SITE_FILE).is_file():
-            return folder
+    return next((folder for folder in (here, *here.parents) if (folder / SITE_FILE).is_file()), None)
+
+
+def own_site() -> Path:
+    """The user's own site, whether it has been made yet or not."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data) / "neurocaas" / "site"

@@ -60,7 +60,8 @@ ACCOUNT = """
 import sys
 from pathlib import Path
 from neurocaas.server.serving.configuration import connect_fully
-site = connect_fully(Path(sys.argv[1]))
+from neurocaas.settings import read_settings
+site = connect_fully(read_settings(Path(sys.argv[1])))
 from neurocaas.blueprint.profile import Profile, UserProfile
 from neurocaas.server.accounts.models import User
 from neurocaas.server.accounts.tokens import issue

@@ -6,35 +6,18 @@ from pathlib import Path
 
 import click
 
-from neurocaas.cli.context import this_site
+from neurocaas.cli.context import this_door, this_site
+from neurocaas.cli.door import Json
 from neurocaas.cli.output import json_option, print_json, print_table, say
-from neurocaas.errors import NeurocaasError
 
 
 @click.command()
 @json_option
 def analyses(as_json: bool) -> None:
     """List the site's analyses with their current versions."""
-    site = this_site()
-    rows = []
-    for name in site.repo.names():
-        try:
-            resolved = site.analyses.resolve(name)
-        except NeurocaasError as fault:
-            say(f"error: {fault}")
-            continue
-        blueprint = resolved.version.blueprint
-        rows.append(
-            {
-                "name": name,
-                "version": resolved.version.digest,
-                "label": resolved.label,
-                "committed": resolved.git_commit is not None,
-                "title": blueprint.title,
-                "summary": blueprint.summary,
-                "versions": list(site.analyses.archived(name)),
-            }
-        )
+    rows, faults = this_door().analyses()
+    for fault in faults:
+        say(f"error: {fault}")
     if as_json:
         print_json(rows)
     else:
@@ -51,30 +34,31 @@ def analysis() -> None:
 @json_option
 def show_(spec: str, as_json: bool) -> None:
     """Show an analysis: what it takes, its parameters with units and defaults, what it writes."""
-    resolved = this_site().analyses.resolve(spec)
-    version, blueprint = resolved.version, resolved.version.blueprint
+    described = this_door().analysis(spec)
     if as_json:
-        described = {"version": version.digest, "label": resolved.label, "git_commit": resolved.git_commit}
-        blueprint_json = blueprint.model_dump(mode="json", by_alias=True)
-        print_json(described | {"blueprint": blueprint_json, "parameters": resolved.family.parameters})
+        print_json(described)
         return
-    click.echo(f"{resolved.label}: {blueprint.title}\n{blueprint.summary}\n")
-    if blueprint.paper:
-        click.echo(f"Paper: {blueprint.paper.authors}: {blueprint.paper.title}. {blueprint.paper.doi}\n")
-    inputs = [(name, one.form, " ".join(one.kinds), one.title) for name, one in blueprint.inputs.items()]
+    blueprint = described["blueprint"]
+    click.echo(f"{described['label']}: {blueprint['title']}\n{blueprint['summary']}\n")
+    if paper := blueprint.get("paper"):
+        click.echo(f"Paper: {paper['authors']}: {paper['title']}. {paper['doi']}\n")
+    inputs = [(name, one["form"], " ".join(one["kinds"]), one["title"]) for name, one in blueprint["inputs"].items()]
     print_table(("INPUT", "FORM", "KINDS", ""), inputs)
     click.echo()
     parameters = [
         (name, one.get("default", ""), one.get("unit", ""), one.get("description", ""))
-        for name, one in resolved.family.parameters.get("properties", {}).items()
+        for name, one in described["parameters"].get("properties", {}).items()
     ]
     print_table(("PARAMETER", "DEFAULT", "UNIT", ""), parameters)
     click.echo()
-    outputs = [(name, one.pattern, one.description) for name, one in blueprint.outputs.items()]
-    for name, part in resolved.family.children.items():
-        theirs = part.version.blueprint.outputs
-        outputs += [(f"{name}.{key}", one.pattern, one.description) for key, one in theirs.items()]
+    outputs = _outputs(blueprint)
+    for name, part in described["parts"].items():
+        outputs += [(f"{name}.{key}", *rest) for key, *rest in _outputs(part["blueprint"])]
     print_table(("OUTPUT", "FILE", ""), outputs)
+
+
+def _outputs(blueprint: Json) -> list[tuple[str, ...]]:
+    return [(name, one["pattern"], one["description"]) for name, one in blueprint["outputs"].items()]
 
 
 @analysis.command()
@@ -136,10 +120,7 @@ def import_(file: Path, as_json: bool) -> None:
 @json_option
 def sample(analysis_spec: str, folder: Path, as_json: bool) -> None:
     """Write the sample data of ANALYSIS into FOLDER."""
-    site = this_site()
-    from neurocaas.server.sample import write_sample
-
-    files = write_sample(site, analysis_spec, folder, progress=say)
+    files = this_door().sample(analysis_spec, folder)
     if as_json:
         print_json([str(file) for file in files])
     else:

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 
 import click
 
-from neurocaas.cli.context import this_site
+from neurocaas.cli.context import this_door
 from neurocaas.cli.output import json_option, print_json, print_table
 from neurocaas.errors import Refused
 
@@ -18,26 +18,7 @@ def budget(context: click.Context, as_json: bool) -> None:
     """Show the group's budget and its users': held by jobs that go on, spent, and left."""
     if context.invoked_subcommand is not None:
         return
-    this_site()
-    from neurocaas.server.groups.deployed import deployed_profile
-    from neurocaas.server.jobs import ledger
-    from neurocaas.server.site import LOCAL_GROUP
-
-    found = [
-        {
-            "account": f"user {one.user}" if one.user else f"group {LOCAL_GROUP}",
-            **{
-                name: str(ledger.dollars(amount))
-                for name, amount in (
-                    ("budget_dollars", one.budget),
-                    ("held_dollars", one.held),
-                    ("spent_dollars", one.spent),
-                    ("left_dollars", one.left),
-                )
-            },
-        }
-        for one in ledger.balances(deployed_profile(LOCAL_GROUP))
-    ]
+    found = this_door().balances()
     if as_json:
         print_json(found)
         return
@@ -50,20 +31,14 @@ def budget(context: click.Context, as_json: bool) -> None:
 @click.option("--user", "name", help="The budget of this user; the group's if left out.")
 @json_option
 def set_(dollars: str, name: str | None, as_json: bool) -> None:
-    """Set the group's budget, or a user's, to DOLLARS: in the group's profile, which is committed."""
+    """Set the group's budget, or a user's, to DOLLARS: in the group's profile, which is committed on the site."""
     amount = _amount(dollars)
-    site = this_site()
-    from neurocaas.blueprint.profile import profile_path
-    from neurocaas.server.groups.publishing import set_budget
-    from neurocaas.server.site import LOCAL_GROUP
-
-    set_budget(site, LOCAL_GROUP, name, amount)
-    path = profile_path(site.settings.root, LOCAL_GROUP)
-    whose = f"user {name}" if name else f"group {LOCAL_GROUP}"
+    done = this_door().set_budget(amount, name)
     if as_json:
-        print_json({"account": whose, "budget_dollars": str(amount), "profile": str(path)})
+        print_json(done)
     else:
-        click.echo(f"The budget of {whose} is ${amount:.2f} (in {path}).")
+        where = f" (in {done['profile']})" if "profile" in done else ""
+        click.echo(f"The budget of {done['account']} is ${amount:.2f}{where}.")
 
 
 def _amount(text: str) -> Decimal:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from neurocaas.cli.context import this_site
+from neurocaas.cli.context import this_door
+from neurocaas.cli.door import Json
 from neurocaas.cli.output import json_option, print_json, print_table
 from neurocaas.errors import NotFound
-
-if TYPE_CHECKING:
-    from neurocaas.server.jobs.models import Job, Stack
-    from neurocaas.server.site import Site
 
 
 @click.command()
@@ -22,12 +18,7 @@ if TYPE_CHECKING:
 @json_option
 def jobs(last: int, as_json: bool) -> None:
     """List jobs."""
-    this_site()
-    from neurocaas.server.jobs.models import Job
-    from neurocaas.server.jobs.view import summary
-    from neurocaas.server.site import LOCAL_GROUP
-
-    found = [summary(job) for job in Job.objects.filter(group_id=LOCAL_GROUP).order_by("-submitted_at")[:last]]
+    found = this_door().jobs(last)
     if as_json:
         print_json(found)
         return
@@ -40,14 +31,12 @@ def jobs(last: int, as_json: bool) -> None:
 @json_option
 def show(job: str, as_json: bool) -> None:
     """Show JOB: its datasets, why they are where they are, and what it cost."""
-    _, row = _job(job)
-    from neurocaas.cli.report import report
-    from neurocaas.server.jobs.view import description
-
-    described = description(row)
+    described = this_door().job(job)
     if as_json:
         print_json(described)
         return
+    from neurocaas.cli.report import report
+
     rows = [
         (
             one["index"],
@@ -71,17 +60,15 @@ def show(job: str, as_json: bool) -> None:
 @json_option
 def logs(job: str, dataset: str | None, follow: bool, as_json: bool) -> None:
     """Print what the workflow of JOB wrote."""
-    site, row = _job(job)
-    stack = _stack(row, dataset)
-    from neurocaas.server.jobs.results import log_text
-
+    door = this_door()
+    job, stacks = door.stacks(job)
+    stack = _chosen(stacks, dataset)
     if as_json:
-        print_json({"job": row.id, "dataset": stack.dataset, "log": "".join(log_text(site.store, stack))})
-    elif follow:
-        _follow(site, row, stack)
-    else:
-        for text in log_text(site.store, stack):
-            click.echo(text, nl=False)
+        print_json({"job": job, "dataset": stack["dataset"], "log": "".join(door.log(job, stack["index"]))})
+        return
+    for text in door.follow_log(job, stack["index"]) if follow else door.log(job, stack["index"]):
+        click.echo(text, nl=False)
+        sys.stdout.flush()
 
 
 @click.command()
@@ -90,12 +77,11 @@ def logs(job: str, dataset: str | None, follow: bool, as_json: bool) -> None:
 @json_option
 def results(job: str, out: Path, as_json: bool) -> None:
     """Fetch the results, logs and certificate of JOB."""
-    site, row = _job(job)
-    from neurocaas.server.jobs.results import fetch
-
-    fetched = fetch(site.store, row, out)
+    door = this_door()
+    fetched = door.results(job, out)
     if as_json:
-        print_json({"job": row.id, "out": str(out), "files": fetched.files, "figures": list(map(str, fetched.figures))})
+        figures = list(map(str, fetched.figures))
+        print_json({"job": door.stacks(job)[0], "out": str(out), "files": fetched.files, "figures": figures})
     else:
         click.echo(f"{fetched.files} files in {out}")
 
@@ -105,56 +91,18 @@ def results(job: str, out: Path, as_json: bool) -> None:
 @json_option
 def cancel(job: str, as_json: bool) -> None:
     """Cancel JOB: what runs is stopped, what waits never starts, what has ended stays."""
-    site, row = _job(job)
-    from neurocaas.server.jobs import daemon
-    from neurocaas.server.jobs.cancel import cancel as cancel_job
-
-    cancelled = cancel_job(row)
-    daemon.wake(site.settings, daemon.CANCEL)
+    done = this_door().cancel(job)
     if as_json:
-        print_json({"job": row.id, "cancelled": cancelled})
+        print_json(done)
     else:
-        click.echo(f"Job {row.id} {'is being cancelled' if cancelled else 'has already ended'}.")
+        click.echo(f"Job {done['job']} {'is being cancelled' if done['cancelled'] else 'has already ended'}.")
 
 
-def _job(job_id: str) -> tuple[Site, Job]:
-    site = this_site()
-    from neurocaas.server.jobs.view import find_job
-    from neurocaas.server.site import LOCAL_GROUP
-
-    return site, find_job(job_id, LOCAL_GROUP)
-
-
-def _stack(job: Job, dataset: str | None) -> Stack:
-    stacks = list(job.stacks.select_related("step", "job", "reused_from__job").order_by("index"))
+def _chosen(stacks: list[Json], dataset: str | None) -> Json:
     if dataset is None and len(stacks) == 1:
         return stacks[0]
-    chosen = [one for one in stacks if dataset in {one.dataset, one.folder, one.name, str(one.index)}]
+    chosen = [one for one in stacks if dataset in {one["dataset"], one["folder"], one["name"], str(one["index"])}]
     if len(chosen) != 1:
-        names = ", ".join(f"{one.index} ({one.name})" for one in stacks[:10])
+        names = ", ".join(f"{one['index']} ({one['name']})" for one in stacks[:10])
         raise NotFound(f"--dataset: found {dataset!r}, which names {len(chosen)} stacks; one of {names} is right.")
     return chosen[0]
-
-
-def _follow(site: Site, job: Job, stack: Stack) -> None:
-    """Print new segments as they come, until the stack has ended; the runner rings for each."""
-    from neurocaas.server.jobs import logs as segments
-    from neurocaas.server.jobs.followers import follow
-    from neurocaas.server.jobs.status import ENDED
-    from neurocaas.storage import keys
-
-    attempt, after = 1, -1
-    with follow(site.settings, job.id) as bell:
-        while True:
-            stack.refresh_from_db()
-            for number in range(attempt, stack.attempts_made + 1):
-                after = after if number == attempt else -1
-                attempt = number
-                prefix = keys.attempt(job.group_id, job.id, stack.index, number)
-                for last, text in segments.read(site.store, prefix, after=after):
-                    click.echo(text, nl=False)
-                    after = last
-            sys.stdout.flush()
-            if stack.status in ENDED:
-                return
-            bell.wait(1.0)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from neurocaas import __version__
+from neurocaas.cli.context import Named
 from neurocaas.cli.output import fail
 from neurocaas.errors import NeurocaasError
 
@@ -35,6 +36,11 @@ COMMANDS = {
     "results": "jobs:results",
     "cancel": "jobs:cancel",
     "export": "export:export",
+    "login": "remote:login",
+    "logout": "remote:logout",
+    "whoami": "remote:whoami",
+    "upload": "remote:upload",
+    "data": "remote:data",
     "verify": "certificate:verify",
     "reproduce": "reproduce:reproduce",
     "keys": "certificate:keys",
@@ -81,12 +87,13 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--site", type=click.Path(path_type=Path, file_okay=False), help="The site's folder.")
+@click.option("--site", metavar="FOLDER|URL", help="The site: its folder, or its address.")
+@click.option("--group", metavar="NAME", help="Which of your groups, on a site over the network.")
 @click.version_option(__version__, package_name="neurocaas")
 @click.pass_context
-def cli(context: click.Context, site: Path | None) -> None:
+def cli(context: click.Context, site: str | None, group: str | None) -> None:
     """Analyse neuroscience data in declared, immutable, reproducible environments."""
-    context.obj = site
+    context.obj = Named(site=site, group=group)
 
 
 def main() -> None:

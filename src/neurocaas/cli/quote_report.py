@@ -2,113 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from decimal import ROUND_CEILING, Decimal
 
 import click
 
+from neurocaas.cli.door import Json
 from neurocaas.cli.output import print_table, say
-
-if TYPE_CHECKING:
-    from neurocaas.cost import Interval
-    from neurocaas.server.jobs.quoting import Quote, StepQuote
-    from neurocaas.settings import Settings
+from neurocaas.cost.dollars import shown
 
 REASONS = 3
 CONSIDERED = 8
+NANODOLLAR = Decimal("1e-9")
 
 
-def say_quote(quote: Quote) -> None:
+def say_quote(quote: Json) -> None:
     """The quote in a few lines, apart from the command's output."""
     for line in _lines(quote):
         say(line)
 
 
-def print_quote(quote: Quote, settings: Settings) -> None:
+def print_quote(quote: Json) -> None:
     """The quote, and for each step the instance types that were considered and why they were taken or not."""
-    steps = [(step, _elsewhere(step, settings)) for step in quote.steps if step.stacks]
     for line in _lines(quote):
         click.echo(line)
-    for step, elsewhere in steps:
-        click.echo(f"\nInstance types considered for {step.name} ({step.label}):")
-        considered = step.choice.considered
-        rows = [("taken" if one.taken else "", one.instance_type.name, one.why) for one in considered[:CONSIDERED]]
-        print_table(("", "TYPE", ""), [*rows, *elsewhere])
+    for step in quote["steps"]:
+        if not step["stacks"]:
+            continue
+        click.echo(f"\nInstance types considered for {step['name']} ({step['analysis']}):")
+        considered = step["considered"]
+        rows = [("taken" if one["taken"] else "", one["instance_type"], one["why"]) for one in considered[:CONSIDERED]]
+        print_table(("", "TYPE", ""), [*rows, *(("", *one) for one in step.get("elsewhere", ()))])
         if len(considered) > CONSIDERED:
             click.echo(f"and {len(considered) - CONSIDERED} more (--json lists them)")
 
 
-def _elsewhere(step: StepQuote, settings: Settings) -> list[tuple[str, str, str]]:
-    """What the same would be on AWS, for a site that does not run there."""
-    if settings.site.provider == "aws":
-        return []
-    from neurocaas.bank import choose, site_catalogue
-    from neurocaas.errors import Refused
-
-    catalogue = site_catalogue(settings.root)
-    try:
-        cloud = choose(catalogue.types, step.need)
-    except Refused:
-        return []
-    price = f"${cloud.taken.price_per_hour:.3f} an hour, prices of {catalogue.on_demand_as_of}"
-    return [("", f"aws {cloud.taken.name}", f"{price}; this site's provider is {settings.site.provider}")]
-
-
-def _lines(quote: Quote) -> Iterator[str]:
-    count = f"{_counted(quote.datasets, 'dataset')}, {_counted(quote.stacks, 'stack')}"
-    answered = f", {quote.reused} of them answered from earlier results" if quote.reused else ""
-    yield f"Quote for {quote.label} on {count}{answered}:"
-    width = max(len(step.name) for step in quote.steps)
-    for step in quote.steps:
-        if step.stacks:
-            yield f"  {step.name:<{width}}  {_step(step)}"
-    for reason, stacks in quote.why_not_reused[:REASONS] if quote.reused else ():
+def _lines(quote: Json) -> Iterator[str]:
+    count = f"{_counted(quote['datasets'], 'dataset')}, {_counted(quote['stacks'], 'stack')}"
+    answered = f", {quote['reused']} of them answered from earlier results" if quote["reused"] else ""
+    yield f"Quote for {quote['analysis']} on {count}{answered}:"
+    width = max(len(step["name"]) for step in quote["steps"])
+    for step in quote["steps"]:
+        if step["stacks"]:
+            yield f"  {step['name']:<{width}}  {_step(step)}"
+    for reason, stacks in list(quote["why_not_reused"].items())[:REASONS] if quote["reused"] else ():
         yield f"  {stacks} not answered from earlier results: {reason}"
     yield f"  In all: {_whole(quote)}."
-    if quote.bound_dollars:
-        from neurocaas.server.jobs.ledger import shown
-
-        left = (f"{shown(one.left)} of {shown(one.budget)} for {one.user or 'the group'}" for one in quote.balances)
+    if Decimal(quote["bound_dollars"]):
+        budgets = quote["budget_dollars"]
+        left = (
+            f"{_money(amount)} of {_money(budgets[whose])} for {'the group' if whose == 'group' else whose}"
+            for whose, amount in quote["budget_left_dollars"].items()
+        )
         yield f"  Budget left: {', '.join(left)}."
-    if quote.save and any(step.placement.saves for step in quote.steps):
+    if quote["price"] == "save" and any(step["saves"] for step in quote["steps"]):
         yield "  At the save price, on capacity that may be interrupted; a stack that is goes on at the standard price."
-    elif quote.save:
+    elif quote["price"] == "save":
         yield "  The save price is not offered for these instances; the standard price applies."
 
 
-def _whole(quote: Quote) -> str:
+def _whole(quote: Json) -> str:
     """Time, cost and hold of the whole job."""
-    if not quote.stacks - quote.reused:
+    if not quote["stacks"] - quote["reused"]:
         return "nothing runs, and it costs nothing"
-    time = _range(quote.seconds) if quote.seconds else "no history to tell from"
-    if not quote.bound_dollars:
+    time = _range(quote["seconds"]) if quote["seconds"] else "no history to tell from"
+    if not Decimal(quote["bound_dollars"]):
         return f"{time}; it costs nothing"
-    held = f"at most {_money(quote.bound_dollars)}, which is held until it ends"
-    if quote.dollars is None:
+    held = f"at most {_money(quote['bound_dollars'])}, which is held until it ends"
+    if quote["dollars"] is None:
         return f"{time}; {held}"
-    low, expected, high = (
-        _money(Decimal(one)) for one in (quote.dollars.low, quote.dollars.expected, quote.dollars.high)
-    )
+    expected, low, high = map(_money, quote["dollars"])
     return f"{time}; {expected} ({low} to {high}); {held}"
 
 
-def _step(step: StepQuote) -> str:
-    stacks = _counted(step.stacks, "stack")
-    where = f"on {step.placement.instance_type.name}"
-    if price := step.placement.price_per_hour:
+def _step(step: Json) -> str:
+    stacks = _counted(step["stacks"], "stack")
+    where = f"on {step['instance_type']}"
+    if price := Decimal(step["price_per_hour"]):
         where += f" at ${price:.4g} an hour"
-    if step.seconds is None:
-        return f"{stacks} {where}: {step.history}; at most {_duration(step.limit_minutes * 60)} each"
-    return f"{stacks} {where}: {_range(step.seconds)} each, {step.history}"
+    if step["seconds_each"] is None:
+        return f"{stacks} {where}: {step['history']}; at most {_duration(step['limit_minutes'] * 60)} each"
+    return f"{stacks} {where}: {_range(step['seconds_each'])} each, {step['history']}"
 
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _range(interval: Interval) -> str:
-    return f"{_duration(interval.expected)} ({_duration(interval.low)} to {_duration(interval.high)})"
+def _range(interval: Sequence[float]) -> str:
+    expected, low, high = map(_duration, interval)
+    return f"{expected} ({low} to {high})"
 
 
 def _duration(seconds: float) -> str:
@@ -117,7 +100,5 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"
 
 
-def _money(dollars: Decimal) -> str:
-    from neurocaas.server.jobs.ledger import nanodollars, shown
-
-    return shown(nanodollars(dollars))
+def _money(dollars: str | float) -> str:
+    return shown(Decimal(dollars).quantize(NANODOLLAR, rounding=ROUND_CEILING))

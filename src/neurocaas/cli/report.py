@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 import click
 
-from neurocaas.server.jobs.results import Fetched
-from neurocaas.server.jobs.view import at_once
+from neurocaas.storage.delivery import Fetched
 
 BAR = 30
 DRAWN = 40
@@ -62,3 +62,13 @@ def timeline(job: dict[str, Any]) -> None:
     noun = "dataset" if all(one["name"] == one["dataset"] for one in ran) else "stack"
     counted = f"1 {noun}" if len(ran) == 1 else f"{len(ran)} {noun}s"
     click.echo(f"{counted} in {whole:.2f} s, up to {at_once(spans)} at once.")
+
+
+def at_once(attempts: Iterable[tuple[datetime, datetime]]) -> int:
+    """The most intervals that overlap at one moment."""
+    edges = sorted([(start, 1) for start, _ in attempts] + [(end, -1) for _, end in attempts])
+    running = most = 0
+    for _, step in edges:
+        running += step
+        most = max(most, running)
+    return most

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neurocaas.cli.context import site_settings, trusted_keys_folder, user
+from neurocaas.cli.context import this_door, trusted_keys_folder
+from neurocaas.cli.door import Json
 from neurocaas.cli.output import json_option, print_json, print_table, say
 from neurocaas.errors import Altered
 
 if TYPE_CHECKING:
     from neurocaas.certificate import Facts
-    from neurocaas.server.jobs.models import Job
-    from neurocaas.server.jobs.reproducing import Finding
+    from neurocaas.server.jobs.comparing import Finding
 
 WITHIN_TOLERANCE, DIFFERENT = 9, 10
 
@@ -34,26 +34,21 @@ def reproduce(file: Path, data: tuple[Path, ...], results: Path | None, out: Pat
     The same analysis version, on the same data (found by digest), with the same parameters and seed; nothing is
     answered from earlier results.
     """
-    settings = site_settings()
-    from neurocaas.cli.run import admit_and_follow
-    from neurocaas.server.jobs import daemon
-    from neurocaas.server.site import LOCAL_GROUP, open_site
-
-    site = open_site(settings.root)
+    door = this_door()
     from neurocaas.certificate import read_certificate
-    from neurocaas.server.jobs.reproducing import compare_results, prepare_reproduction, read_facts
-    from neurocaas.server.jobs.results import check_out, fetch
+    from neurocaas.cli.run import admit_and_follow
+    from neurocaas.server.jobs.comparing import compare_results, read_facts
+    from neurocaas.storage.delivery import check_out
 
     certificate = read_certificate(file)
     _check_seal(certificate)
     facts = read_facts(certificate)
     check_out(out)
-    admissible = prepare_reproduction(site, facts, data, LOCAL_GROUP, user())
-    daemon.wake(settings)
-    job = admit_and_follow(site, admissible, as_json=as_json)
-    fetch(site.store, job, out)
+    job = door.job(admit_and_follow(door, door.propose_reproduction(facts, data), as_json=as_json))
+    door.results(job["job"], out)
     first = results or file.absolute().parent
-    findings = list(compare_results(site, facts, first, job, out))
+    with door.first_results(facts) as stored:
+        findings = list(compare_results(facts, first, job["stacks"], out, stored))
     _report(facts, job, findings, out, as_json=as_json)
 
 
@@ -68,7 +63,7 @@ def _check_seal(certificate: dict[str, object]) -> None:
         say(f"The certificate is sealed by key {verdict.key_id}, which is not trusted here; nothing in it was altered.")
 
 
-def _report(facts: Facts, job: Job, findings: list[Finding], out: Path, *, as_json: bool) -> None:
+def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_json: bool) -> None:
     from neurocaas.comparison import Sameness, worst
 
     verdict = worst([one.comparison.verdict for one in findings])
@@ -77,7 +72,7 @@ def _report(facts: Facts, job: Job, findings: list[Finding], out: Path, *, as_js
         print_json(
             {
                 "verdict": verdict,
-                "job": job.id,
+                "job": job["job"],
                 "reproduces": facts.job.id,
                 "out": str(out),
                 "environments": environments,
@@ -99,14 +94,15 @@ def _report(facts: Facts, job: Job, findings: list[Finding], out: Path, *, as_js
             click.echo(sentence)
         count = sum(one.comparison.verdict is Sameness.EQUAL for one in findings)
         click.echo(
-            f"{verdict}: {count} of {len(findings)} results of job {facts.job.id} are equal in job {job.id} ({out})."
+            f"{verdict}: {count} of {len(findings)} results of job {facts.job.id} are equal "
+            f"in job {job['job']} ({out})."
         )
     sys.exit({Sameness.EQUAL: 0, Sameness.WITHIN_TOLERANCE: WITHIN_TOLERANCE, Sameness.DIFFERENT: DIFFERENT}[verdict])
 
 
-def _environments(facts: Facts, job: Job) -> list[str]:
+def _environments(facts: Facts, job: Json) -> list[str]:
     """A sentence for each step, on whether it ran in the very environment of the first time."""
-    again = {step.name: step.environment_digest for step in job.steps.all()}
+    again = {step["name"]: step["environment"] or "" for step in job["steps"]}
     found = []
     for step in facts.steps:
         first = step.environment.digest or next(

@@ -1,20 +1,16 @@
-"""The arguments and options that describe a submission, and the request that they make."""
+"""The arguments and options that describe a submission, and what they ask for."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from neurocaas.cli.context import user
+from neurocaas.cli.door import Asked
 from neurocaas.cli.output import json_option
 from neurocaas.errors import NotFound, Refused
-
-if TYPE_CHECKING:
-    from neurocaas.server.jobs.admission import Admissible
-    from neurocaas.server.site import Site
 
 
 def submission(command: Any) -> Any:
@@ -37,8 +33,7 @@ def submission(command: Any) -> Any:
     return command
 
 
-def prepare(
-    site: Site,
+def read(
     *,
     analysis: str,
     data: tuple[str, ...],
@@ -51,31 +46,24 @@ def prepare(
     minutes: float | None,
     save: bool,
     fresh: bool,
-) -> Admissible:
-    """The job that these options ask for, found right. Raises Refused if it is not."""
-    from neurocaas.server.jobs.submit import Request
-    from neurocaas.server.jobs.submit import prepare as prepare_request
-    from neurocaas.server.site import LOCAL_GROUP
-
+) -> Asked:
+    """What these options ask for. Raises Refused or NotFound if a document among them is not right."""
     given: dict[str, Any] = {}
     if config or assignments:
         from neurocaas.blueprint.config_files import read_assignments, read_config
 
         given = (read_config(config) if config else {}) | read_assignments(assignments)
-    request = Request(
+    return Asked(
         analysis=analysis,
         data=data,
         config=given,
         more=dict(_named(one) for one in more),
         seed=seed,
-        group=LOCAL_GROUP,
-        user=user(),
         points=_points(swept, points),
         timeout_minutes=minutes,
         save=save,
         fresh=fresh,
     )
-    return prepare_request(site, request)
 
 
 def _named(text: str) -> tuple[str, str]:

@@ -57,6 +57,18 @@ def test_a_packed_version_unpacks_to_the_same_version(make_analysis: Callable[..
     assert (tmp_path / "again" / "workflow.py").stat().st_mode & 0o777 == 0o555
 
 
+def test_an_archive_may_hold_the_folders_of_its_files(tmp_path: Path) -> None:
+    """As those that git makes do."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        folder = tarfile.TarInfo("sample")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        archive.addfile(tarfile.TarInfo("sample/generate.py"), io.BytesIO())
+    unpack(buffer.getvalue(), tmp_path)
+    assert (tmp_path / "sample" / "generate.py").is_file()
+
+
 @pytest.mark.parametrize("name", ["../escape", "/absolute", "a/../../b"])
 def test_an_archive_can_not_write_outside_its_folder(tmp_path: Path, name: str) -> None:
     buffer = io.BytesIO()

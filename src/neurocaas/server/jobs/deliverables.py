@@ -14,7 +14,7 @@ from neurocaas.server.jobs import results
 from neurocaas.server.jobs.delivered import Delivered, chunks, delivered
 from neurocaas.server.jobs.models import Attempt, Job, Stack
 from neurocaas.server.jobs.status import ENDED
-from neurocaas.storage import Store, keys
+from neurocaas.storage import Store, delivery, keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def deliverables(store: Store, job: Job, stacks: Collection[Stack] | None = None
             continue
         if mine is not None:
             files += (_result(one, mine, output) for output in mine.outputs)
-        files.append(Deliverable(path=f"{one.folder}/{results.LOG}", stack=one, attempts=numbers[one.origin.pk]))
+        files.append(Deliverable(path=f"{one.folder}/{delivery.LOG}", stack=one, attempts=numbers[one.origin.pk]))
     return files
 
 
@@ -102,8 +102,8 @@ def _of_the_job(store: Store, job: Job) -> Iterator[Deliverable]:
         )
     if job.status in ENDED:
         certificates = {
-            results.CERTIFICATE: keys.certificate(job.group_id, job.id),
-            results.CERTIFICATE_TEXT: keys.certificate_text(job.group_id, job.id),
+            delivery.CERTIFICATE: keys.certificate(job.group_id, job.id),
+            delivery.CERTIFICATE_TEXT: keys.certificate_text(job.group_id, job.id),
         }
         for path, key in certificates.items():
             if (entry := store.head(key)) is not None:

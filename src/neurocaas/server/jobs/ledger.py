@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, Sum
 
 from neurocaas.blueprint.profile import Profile
+from neurocaas.cost.dollars import shown as shown_dollars
 from neurocaas.errors import Refused
 from neurocaas.server.jobs.models import NANO, Account, Attempt, Entry, Job, Spending, Stack
 
@@ -47,12 +48,8 @@ def dollars(nano: int) -> Decimal:
 
 
 def shown(nano: int) -> str:
-    """An amount as people read it: to the cent, or below a dollar to two digits that count."""
-    amount = dollars(nano)
-    if amount == 0 or abs(amount) >= 1:
-        return f"${amount:.2f}"
-    places = max(2, 1 - amount.adjusted())
-    return f"${amount:.{places}f}"
+    """An amount as people read it."""
+    return shown_dollars(dollars(nano))
 
 
 def bound(price_nanodollars_per_hour: int, timeout_seconds: float, attempts: int) -> int:

@@ -223,6 +223,7 @@ def as_json(quote: Quote) -> dict[str, object]:
                 "limit_minutes": step.limit_minutes,
                 "instance_type": step.placement.instance_type.name,
                 "price_per_hour": str(step.placement.price_per_hour),
+                "saves": step.placement.saves,
                 "considered": [
                     {"instance_type": one.instance_type.name, "taken": one.taken, "why": one.why}
                     for one in step.choice.considered
@@ -230,6 +231,7 @@ def as_json(quote: Quote) -> dict[str, object]:
             }
             for step in quote.steps
         ],
+        "budget_dollars": {one.user or "group": str(ledger.dollars(one.budget)) for one in quote.balances},
         "budget_left_dollars": {one.user or "group": str(ledger.dollars(one.left)) for one in quote.balances},
         "why_not_reused": dict(quote.why_not_reused),
     }

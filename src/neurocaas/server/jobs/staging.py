@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import glob
-import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from neurocaas.blueprint.model import Blueprint, Input
-from neurocaas.errors import NeurocaasError, Refused
+from neurocaas.blueprint.model import Blueprint
+from neurocaas.errors import Refused
 from neurocaas.protocol import DataRef, Dataset
-from neurocaas.server.jobs.datasets import Given, datasets, fault, kinds, named_inputs, refuse, wanted
-from neurocaas.server.jobs.kinds import look
+from neurocaas.server.jobs.datasets import datasets
+from neurocaas.server.jobs.given_paths import Found, find
 from neurocaas.server.jobs.models import KnownDigest
-from neurocaas.storage import digest_many, fingerprint, keys
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """One piece of data that passed its checks, before it is digested."""
-
-    name: str
-    one: Input
-    path: Path
+from neurocaas.storage import digest_many, fingerprint
 
 
 def stage(blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) -> tuple[Dataset, ...]:
@@ -32,67 +19,12 @@ def stage(blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) ->
 
     Raises Refused with one sentence for each thing that is not right; then nothing was kept.
     """
-    main_name, main = blueprint.main_input
-    faults: list[str] = []
-    others = named_inputs(blueprint, more, faults)
-    shared = [_Found(name=name, one=one, path=_absolute(more[name])) for name, one in others.items()]
-    paths = [path for given in data for path in _expand(given, main, faults)]
-    found = [_Found(name=main_name, one=main, path=path) for path in dict.fromkeys(paths)]
-    faults.extend(filter(None, map(_fault, [*found, *shared])))
-    refuse(found, main, faults)
+    found, shared = find(blueprint, data, more)
     references = _references([*found, *shared])
     return datasets(references[: len(found)], references[len(found) :])
 
 
-def _expand(given: str, main: Input, faults: list[str]) -> Iterable[Path]:
-    """The paths that one word of the command line means: itself, a pattern's matches, or a folder's fitting files."""
-    path = _absolute(given)
-    if not os.path.lexists(path) and glob.has_magic(given):
-        matches = [_absolute(one) for one in sorted(glob.glob(given, recursive=True))]  # noqa: PTH207 (absolute patterns too)
-        if not matches:
-            faults.append(f"{given}: the pattern fits no file.")
-        return matches
-    if main.form == "folder" or not path.is_dir():
-        return [path]
-    try:
-        fitting = sorted(one for one in path.iterdir() if one.is_file() and one.suffix.lower() in kinds(main))
-    except OSError as cause:
-        faults.append(f"{given} can't be read: {cause.strerror}.")
-        return []
-    if not fitting:
-        faults.append(f"{given} is a folder without {wanted(main)} in it.")
-    return fitting
-
-
-def _fault(found: _Found) -> str:
-    """What is wrong with a file or folder, as a sentence; empty if nothing is."""
-    path = found.path
-    try:
-        keys.segment(path.name)
-        status = path.stat()
-        is_folder = stat.S_ISDIR(status.st_mode)
-        if found.one.form != "folder" and not is_folder:
-            if not stat.S_ISREG(status.st_mode):
-                return f"{path} is not a plain file; {wanted(found.one)} is right."
-            if not os.access(path, os.R_OK):
-                return f"{path} can't be read: permission denied; let {_me()} read it (chmod u+r)."
-        given = Given(
-            shown=str(path),
-            suffix=path.suffix,
-            is_folder=is_folder,
-            size_bytes=int(any(path.iterdir())) if is_folder else status.st_size,
-            look=lambda: look(path),
-        )
-        return fault(found.one, given)
-    except FileNotFoundError:
-        return f"{path}: there is no such file."
-    except OSError as cause:
-        return f"{path} can't be read: {cause.strerror}."
-    except NeurocaasError as cause:
-        return cause.message
-
-
-def _references(found: Sequence[_Found]) -> list[DataRef]:
+def _references(found: Sequence[Found]) -> list[DataRef]:
     """Digest what is not known yet. A digest is known while the file's fingerprint is what it was."""
     prints = [fingerprint(one.path) for one in found]
     paths = [str(one.path) for one in found]
@@ -133,13 +65,3 @@ def _known(paths: Sequence[str]) -> Iterable[KnownDigest]:
     at_once = 500  # a database bounds the parameters of one query
     for start in range(0, len(paths), at_once):
         yield from KnownDigest.objects.filter(path__in=paths[start : start + at_once])
-
-
-def _absolute(path: str) -> Path:
-    if "\0" in path:
-        raise Refused("A path holds a zero byte; a path to a file is right.")
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 (resolve() would follow a link's name away)
-
-
-def _me() -> str:
-    return "root" if os.geteuid() == 0 else "the user who runs this"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,16 +79,6 @@ def described_stacks(stacks: Sequence[Stack], attempts: QuerySet[Attempt]) -> li
     for attempt in attempts.order_by("number"):
         made.setdefault(attempt.stack_id, []).append(attempt)
     return [_stack(stack, made.get(stack.pk, [])) for stack in stacks]
-
-
-def at_once(attempts: Iterable[tuple[datetime, datetime]]) -> int:
-    """The most intervals that overlap at one moment."""
-    edges = sorted([(start, 1) for start, _ in attempts] + [(end, -1) for _, end in attempts])
-    running = most = 0
-    for _, step in edges:
-        running += step
-        most = max(most, running)
-    return most
 
 
 def _stack(stack: Stack, attempts: list[Attempt]) -> dict[str, Any]:

@@ -86,7 +86,7 @@ class Tus:
     """Receives uploads to the desk's store on disk.
 
     authorize: who sends, by the request's scope; None if nobody may. may_write: whether they may go on with this
-    upload. Both are called in a thread. prefix: where it is mounted. received: told how many bytes each request brought.
+    upload. Both are called in a thread. prefix: where it is mounted. received: told of each request's bytes.
     """
 
     def __init__(

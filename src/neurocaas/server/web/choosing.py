@@ -46,7 +46,7 @@ def choice(
     """What the form shows of staged data. A number of queries that does not depend on how much there is."""
     main_name, main = blueprint.main_input
     others = {name: one for name, one in blueprint.inputs.items() if name != main_name}
-    chosen = _chosen(caller.group, data)
+    chosen = [one for one in _chosen(caller.group, data) if fits(main, one)]
     found = items(caller.group, search, tag, count=MAX_ITEMS_AT_ONCE).items if caller.group else []
     taken = {one.id for one in chosen}
     fitting = [one for one in found if fits(main, one) and one.id not in taken]
@@ -54,7 +54,7 @@ def choice(
     return {
         "main": main,
         "right": wanted(main),
-        "accept": ",".join(kinds(main)),
+        "accept": ",".join(_accepted(blueprint)),
         "chosen": chosen,
         "chosen_bytes": sum(one.content.size_bytes for one in chosen),
         "found": fitting[:SHOWN],
@@ -74,6 +74,14 @@ def fits(one: Input, item: Item) -> bool:
     if one.form == "folder":
         return item.content.form == Form.FOLDER
     return item.content.form == Form.FILE and PurePath(item.name).suffix.lower() in kinds(one)
+
+
+def _accepted(blueprint: Blueprint) -> list[str]:
+    """The endings of files that some input takes; none where one of them takes any."""
+    inputs = blueprint.inputs.values()
+    if any(one.form == "folder" for one in inputs):
+        return []
+    return list(dict.fromkeys(ending for one in inputs for ending in kinds(one)))
 
 
 def _other(name: str, one: Input, listed: Sequence[Item], more: Mapping[str, str], faults: Sequence[str]) -> OtherInput:

@@ -56,6 +56,7 @@ def group(request: HttpRequest, caller: Caller) -> HttpResponse:
         "members": members,
         "balance": balances[ledger.GROUP],
         "months": months,
+        "spent": any(one.nanodollars for one in months),
         "chart": bars([(f"{one.first:%b}", one.nanodollars, ledger.shown(one.nanodollars)) for one in months]),
         "invitations": enrolment.open_invitations(caller.group) if caller.owner else [],
         "form": JoinForm(),

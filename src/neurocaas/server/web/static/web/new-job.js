@@ -22,26 +22,26 @@ function later(action) {
 
 // Datasets
 
-// What has come is sent with the form until the choice, which the server draws, shows it ticked.
+// What has come is sent with the form until the server has drawn the choice with it: ticked if it is a dataset, else
+// among what may be chosen for another input.
 uploader(document.getElementById("uploader"), {
   onItem(id) {
     form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "data", value: id }));
     showCome();
-    htmx.trigger(quote, "quote-again");
   },
 });
 
-const showCome = later(() => htmx.trigger(document.body, "data-came"));
+const come = () => [...form.querySelectorAll(":scope > input[type=hidden][name=data]")];
+const showCome = later(() => {
+  for (const one of come()) one.dataset.sent = "";
+  htmx.trigger(document.body, "data-came");
+});
 
-document.addEventListener("htmx:afterSettle", () => {
-  const choice = document.getElementById("data-choice");
-  const come = [...form.querySelectorAll(":scope > input[type=hidden][name=data]")];
-  const missing = come.filter((one) => {
-    if (!choice.querySelector(`input[name=data][value="${one.value}"]:checked`)) return true;
-    one.remove();
-    return false;
-  });
-  if (missing.length) showCome();
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target.id !== "data-choice") return;
+  for (const one of come()) if ("sent" in one.dataset) one.remove();
+  if (come().length) showCome();
+  htmx.trigger(quote, "quote-again");
 });
 
 // Fields and text
