@@ -27,11 +27,13 @@ class LocalMachine(Document):
 
 class Web(Document):
     """The website. url: where people reach it. sign_up: who may make an account: anybody, only people with a code from
-    a group, or nobody. storage_gib: what a group may stage, unless its profile says otherwise."""
+    a group, or nobody. storage_gib: what a group may stage, unless its profile says otherwise. data_days: how long
+    staged data is kept unless somebody says to keep it; left out, for ever."""
 
     url: Annotated[str, Field(pattern=r"^https?://[^/]+$")] = "http://localhost:8000"
     sign_up: Literal["open", "code", "closed"] = "open"
     storage_gib: Annotated[Decimal, Field(ge=0)] = Decimal(100)
+    data_days: Annotated[int, Field(ge=1)] | None = None
 
 
 class FetchLimits(Document):

@@ -24,7 +24,9 @@ def configuration(database_url: str) -> dict[str, Any]:
     """Django's settings for a database at this URL."""
     return {
         "DATABASES": {"default": _database(database_url)},
-        "INSTALLED_APPS": [f"neurocaas.server.{room}" for room in ("jobs", "groups", "uploads", "notifications")],
+        "INSTALLED_APPS": [
+            f"neurocaas.server.{room}" for room in ("jobs", "groups", "uploads", "imports", "notifications")
+        ],
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,
         "TIME_ZONE": "UTC",

@@ -66,6 +66,19 @@ def appearing(path: Path) -> Iterator[int]:
         temporary.replace(path)
 
 
+@contextlib.contextmanager
+def growing(path: Path) -> Iterator[int]:
+    """The same by a name that is found again: what was written stays if the block does not end well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.part")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    try:
+        yield descriptor
+        temporary.replace(path)
+    finally:
+        os.close(descriptor)
+
+
 def new_file(folder: Path) -> tuple[int, Path]:
     """A new empty hidden file in the folder: descriptor and path."""
     # Random rather than counted: a forked child or another host must never choose the same name.

@@ -14,6 +14,7 @@ from neurocaas.server.accounts.models import User
 from neurocaas.server.groups.models import Invitation
 from neurocaas.server.groups.publishing import change_profile, create_group
 from neurocaas.server.groups.scope import Caller
+from neurocaas.server.notifications.models import Preference
 from neurocaas.server.site import LOCAL_GROUP, Site
 
 # No letters or digits that look alike when they are read out.
@@ -91,7 +92,10 @@ def enrol(site: Site, user: User) -> None:
     """What the user asked for when they signed up, once their address is verified. Quiet if it was done before.
 
     A group that was founded, or a code that was used up, meanwhile: the user is told on the page of their groups.
+    Who signed up on the website is told by e-mail when a job ends, unless they choose otherwise.
     """
+    by_mail = {"channel": Preference.Channel.EMAIL, "since": datetime.now(UTC)}
+    Preference.objects.get_or_create(user=user.username, defaults=by_mail)
     joining, founding = user.joining, user.founding
     if not joining and not founding:
         return

@@ -9,7 +9,6 @@ from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from ninja import Path, Query, Router, Status
 
-from neurocaas.blueprint.model import GIB
 from neurocaas.client.documents import (
     Answer,
     CompleteDocument,
@@ -26,10 +25,8 @@ from neurocaas.server.accounts import audit
 from neurocaas.server.api.answers import FILE, answers, asking
 from neurocaas.server.api.files import redirect
 from neurocaas.server.api.streams import stored
-from neurocaas.server.groups.deployed import deployed_profile
 from neurocaas.server.jobs.view import timestamp
 from neurocaas.server.serving.wiring import this_site
-from neurocaas.server.site import Site
 from neurocaas.server.uploads import items as staged
 from neurocaas.server.uploads.arriving import describe, parts, parts_done
 from neurocaas.server.uploads.beginning import begin
@@ -37,6 +34,7 @@ from neurocaas.server.uploads.completing import complete
 from neurocaas.server.uploads.desk import Desk, find_upload
 from neurocaas.server.uploads.expiry import give_up
 from neurocaas.server.uploads.models import Item, Upload
+from neurocaas.server.uploads.opening import open_desk
 from neurocaas.server.uploads.quotas import quota
 
 Id = Annotated[str, Path(min_length=1, max_length=36)]
@@ -156,13 +154,7 @@ def desk() -> Desk:
 
 @functools.cache
 def _desk(root: str) -> Desk:  # noqa: ARG001 (a process serves one site; tests serve one after another)
-    site = this_site()
-    return Desk(store=site.store, quota_bytes=functools.partial(_quota_bytes, site))
-
-
-def _quota_bytes(site: Site, group: str) -> int:
-    own = deployed_profile(group).storage_gib
-    return int((site.settings.site.web.storage_gib if own is None else own) * GIB)
+    return open_desk(this_site())
 
 
 def _upload(upload: Upload) -> dict[str, Any]:

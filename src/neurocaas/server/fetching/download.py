@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from neurocaas.errors import Refused, RemoteFailed
 from neurocaas.server.fetching.network import Answer, Broken, Web, status_fault
+from neurocaas.server.fetching.resuming import Note, digested
 from neurocaas.settings import FetchLimits
 from neurocaas.storage.copying import write_all
 
@@ -29,14 +30,19 @@ class Download:
         url_for: Callable[[str], str],
         descriptor: int,
         progress: Callable[[int, int | None], None],
+        note: Note | None = None,
     ) -> None:
+        """note: of what the descriptor has already, and for whoever goes on after this process."""
         self.received_bytes = 0
         self._web = web
         self._url_for = url_for
         self._descriptor = descriptor
         self._progress = progress
         self._digest = hashlib.sha256()
-        self._etag = ""
+        self._note = note
+        self._etag = note.etag() if note else ""
+        if self._etag:
+            self.received_bytes, self._digest = digested(descriptor)
 
     def run(self) -> str:
         """Bring all of it. Returns its SHA-256. Raises as `fetch` does, and OSError for the disk."""
@@ -82,6 +88,8 @@ class Download:
         os.lseek(self._descriptor, 0, os.SEEK_SET)
         self._digest = hashlib.sha256()
         self.received_bytes = 0
+        if self._note:
+            self._note.write(self._etag)
 
     def _receive(self, answer: Answer, total: int | None) -> None:
         limits, clock = self._web.limits, self._web.network.clock

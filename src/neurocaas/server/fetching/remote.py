@@ -11,10 +11,11 @@ from urllib.parse import unquote, urlsplit
 from neurocaas.errors import NeurocaasError, RemoteFailed, StorageFailed
 from neurocaas.server.fetching.download import Download, declared_bytes, refuse_larger, refuse_packed
 from neurocaas.server.fetching.network import Answer, Network, Web, status_fault
+from neurocaas.server.fetching.resuming import Note
 from neurocaas.server.fetching.sources import Source, locate
 from neurocaas.settings import FetchLimits
 from neurocaas.storage import keys
-from neurocaas.storage.copying import appearing
+from neurocaas.storage.copying import appearing, growing
 from neurocaas.storage.faults import why
 
 LOOK_MINUTES = 1.0  # a person waits for the look
@@ -67,19 +68,24 @@ def fetch(
     progress: Callable[[int, int | None], None] = lambda _received, _total: None,
     cancelled: Callable[[], bool] = lambda: False,
     network: Network | None = None,
+    resumable: bool = False,
 ) -> Fetched:
     """Bring the file to `to`, which appears when it is complete, or not at all.
 
-    progress: is told the bytes received and, where known, all. Raises Refused, NotFound, RemoteFailed, StorageFailed
-    (the disk) and Cancelled.
+    progress: is told the bytes received and, where known, all. resumable: what has arrived is kept beside `to` if this
+    process is killed, or this call fails, and the next call goes on there, provided that the server has the same file
+    still. Raises Refused, NotFound, RemoteFailed, StorageFailed (the disk) and Cancelled.
     """
     with Web(limits, network or Network(), cancelled) as web:
         source = locate(url, web)
         if source.size_bytes is not None:
             refuse_larger(source.size_bytes, limits)
         try:
-            with appearing(to) as descriptor:
-                download = Download(web=web, url_for=source.url_for, descriptor=descriptor, progress=progress)
+            with growing(to) if resumable else appearing(to) as descriptor:
+                note = Note(to.with_name(f"{to.name}.note")) if resumable else None
+                download = Download(
+                    web=web, url_for=source.url_for, descriptor=descriptor, progress=progress, note=note
+                )
                 sha256 = download.run()
                 _compare(source, sha256, download.received_bytes)
         except OSError as error:

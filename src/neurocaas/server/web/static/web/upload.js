@@ -5,7 +5,8 @@
 //   import { uploader } from "./upload.js";
 //   uploader(element, { onItem: (id, name) => ... });
 //
-// element: data-form ("file" or "folder"), data-accept (".npy,.csv", or nothing for all), data-group.
+// element: data-form ("file", "folder", or "any": a file is an item, and so is a folder while data-whole is set),
+// data-accept (".npy,.csv", or nothing for all), data-group, data-tags (parted by commas; read when an upload begins).
 
 import { announce } from "./live.js";
 import { csrfHeaders } from "./requests.js";
@@ -69,7 +70,7 @@ const folderOf = (file) => (relativePath(file).includes("/") ? relativePath(file
 const pathInside = (file) => relativePath(file).split("/").slice(1).join("/");
 
 /** The upload of a bundle: the one that was begun before if the server still knows it, else a new one. */
-async function begin(one) {
+async function begin(one, tags) {
   const before = memory.all()[one.print];
   if (before) {
     try {
@@ -83,6 +84,7 @@ async function begin(one) {
     name: one.name,
     form: one.folder ? "folder" : "file",
     files: one.files.map((file, index) => ({ path: one.paths[index], size_bytes: file.size })),
+    tags,
   });
   memory.change((all) => (all[one.print] = { id: upload.id, name: one.name, size: one.size, at: Date.now() }));
   return upload;
@@ -120,15 +122,17 @@ export function uploader(element, { onItem }) {
 
   uppy.addPreProcessor(async (ids) => {
     const files = ids.map((id) => uppy.getFile(id)).filter((file) => file && !bundles.has(file.id));
-    const grouped = byFolder
-      ? [...Map.groupBy(files, folderOf)].map(([folder, some]) => bundle(some, folder || "folder", group))
-      : files.map((file) => bundle([file], "", group));
+    const inFolders = files.filter((file) => byFolder || (form === "any" && "whole" in element.dataset && folderOf(file)));
+    const grouped = [
+      ...[...Map.groupBy(inFolders, folderOf)].map(([folder, some]) => bundle(some, folder || "folder", group)),
+      ...files.filter((file) => !inFolders.includes(file)).map((file) => bundle([file], "", group)),
+    ];
     for (const one of grouped) await prepare(one);
   });
 
   async function prepare(one) {
     try {
-      one.upload = await begin(one);
+      one.upload = await begin(one, (element.dataset.tags ?? "").split(",").filter((tag) => tag.trim()));
     } catch (error) {
       for (const file of one.files) {
         uppy.emit("upload-error", uppy.getFile(file.id), error);
@@ -176,6 +180,7 @@ export function uploader(element, { onItem }) {
 
   uppy.use(Tus, {
     endpoint: "/uploads/",
+    headers: csrfHeaders(), // of the page: a session shows that it means what it sends
     limit: AT_ONCE,
     chunkSize: Infinity,
     retryDelays: [0, 1000, 3000, 5000, 10000, 20000],
