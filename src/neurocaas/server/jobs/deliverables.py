@@ -44,7 +44,7 @@ def deliverables(store: Store, job: Job, stacks: Collection[Stack] | None = None
     """Every file that there is by now; of these stacks alone if they are given. Two queries, however many stacks."""
     chosen = list(job_stacks(job)) if stacks is None else list(stacks)
     found, numbers = delivered(chosen), attempts_made(chosen)
-    files = [] if stacks is not None else list(_of_the_job(store, job))
+    files = [] if stacks is not None else list(of_the_job(store, job))
     for one in chosen:
         mine = found.get(one.pk)
         if mine is None and not one.attempts_made:
@@ -60,7 +60,7 @@ def find_deliverable(store: Store, job: Job, path: str) -> Deliverable:
     folder = path.rpartition("/")[0]
     above = [folder[:end] for end in (*(at for at, letter in enumerate(folder) if letter == "/"), len(folder))]
     owners = job_stacks(job).filter(folder__in=above)
-    candidates = deliverables(store, job, list(owners)) if folder else _of_the_job(store, job)
+    candidates = deliverables(store, job, list(owners)) if folder else of_the_job(store, job)
     for one in candidates:
         if one.path == path:
             return one
@@ -91,7 +91,7 @@ def _result(stack: Stack, found: Delivered, output: dict[str, Any]) -> Deliverab
     )
 
 
-def _of_the_job(store: Store, job: Job) -> Iterator[Deliverable]:
+def of_the_job(store: Store, job: Job) -> Iterator[Deliverable]:
     """The files of the job as a whole, and its certificate once it has ended."""
     for one in job.outputs:
         yield Deliverable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from neurocaas.errors import NotFound
 from neurocaas.storage import Store, keys
@@ -45,3 +46,17 @@ def read(store: Store, prefix: str, *, after: int = -1) -> Iterator[tuple[int, s
             yield number, json.loads(store.get(entry.key))["text"]
         except NotFound:
             continue
+
+
+def numbers(store: Store, prefix: str) -> list[int]:
+    """The numbers of the segments there are, in order."""
+    return [int(one.key.rpartition("/")[2].removesuffix(".json")) for one in store.list(keys.log(prefix))]
+
+
+def segment(store: Store, prefix: str, number: int) -> dict[str, Any]:
+    """One segment: text, time, usage; an empty one where the runner has dropped it since."""
+    try:
+        found: dict[str, Any] = json.loads(store.get(keys.log_segment(prefix, number)))
+    except NotFound:
+        return {"text": ""}
+    return found

@@ -17,6 +17,7 @@ from neurocaas.server.web import (
     theme,
     tokens,
 )
+from neurocaas.server.web.jobs import actions, compare, events, history, results, show, stack
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -29,6 +30,22 @@ urlpatterns = [
     path("group/withdraw", group.withdraw, name="withdraw_invitation"),
     path("group/member", group.member, name="group_member"),
     path("group/budget", group.budget, name="group_budget"),
+    path("jobs", history.jobs, name="jobs"),
+    path("jobs/badges", events.badge_events, name="job_badges"),
+    path("jobs/compare", compare.compare, name="compare"),
+    path("jobs/compare/file", compare.verdict, name="compare_file"),
+    path("jobs/<str:job_id>", show.job, name="job"),
+    path("jobs/<str:job_id>/verification", show.verification, name="job_verification"),
+    path("jobs/<str:job_id>/events", events.job_events, name="job_events"),
+    path("jobs/<str:job_id>/do/<slug:deed>", actions.act, name="job_act"),
+    path("jobs/<str:job_id>/stacks/<int:index>", stack.stack, name="stack"),
+    path("jobs/<str:job_id>/stacks/<int:index>/events", events.stack_events, name="stack_events"),
+    path("jobs/<str:job_id>/results", results.results, name="results"),
+    path("jobs/<str:job_id>/results/list", results.listing, name="result_list"),
+    path("jobs/<str:job_id>/results/view", results.view, name="result_view"),
+    path("jobs/<str:job_id>/results/picture", results.picture, name="result_picture"),
+    path("jobs/<str:job_id>/results/raw", results.raw, name="result_raw"),
+    path("jobs/<str:job_id>/results/frame", results.frame, name="result_frame"),
     path("data", data.index, name="data"),
     path("data/imports", data.imports, name="imports"),
     path("data/imports/begin", data.begin, name="begin_import"),
