@@ -71,12 +71,15 @@ class Person:
     def sign_up(self, user: str, address: str, *, group: str = "", code: str = "") -> None:
         """Ask for an account, with a new group or with the code of a colleague's."""
         self.open("/accounts/signup/")
+        self.fill_in_sign_up(user, address, group=group, code=code)
+        self.page.locator("main").get_by_role("button", name="Sign up").click()
+
+    def fill_in_sign_up(self, user: str, address: str, *, group: str = "", code: str = "") -> None:
         self.page.get_by_label("Username").fill(user)
         self.page.get_by_label("Email").fill(address)
         self.page.get_by_label("Password", exact=True).fill(PASSWORD)
         self.page.get_by_label("Group code").fill(code)
         self.page.get_by_label("Or a new group called").fill(group)
-        self.page.locator("main").get_by_role("button", name="Sign up").click()
 
     def settle(self) -> None:
         """Until htmx has put everything into the page that loading it asks for."""
@@ -122,3 +125,15 @@ def listen(page: Page, faults: list[str]) -> None:
     page.on("console", said)
     page.on("response", answered)
     page.on("pageerror", lambda error: note(str(error)))
+
+
+def drop(page: Page, target: str, paths: list[Path]) -> None:
+    """Drag files of this machine from outside of the browser onto the page, as its window system would tell it."""
+    box = page.locator(target).first.bounding_box()
+    assert box is not None
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+    session.detach()

@@ -13,7 +13,7 @@ from aiosmtpd.handlers import Message
 
 from support.sites import until
 
-CODE = re.compile(r"^[A-Z0-9]{3,}-?[A-Z0-9]{3,}$", re.MULTILINE)
+CODE = re.compile(r"^([A-Z0-9]{3,}-?[A-Z0-9]{3,})\s*$", re.MULTILINE)
 
 
 class Mailbox(Message):
@@ -33,7 +33,7 @@ class Mailbox(Message):
         text = self.text_to(address)
         found = CODE.search(text)
         assert found, f"no code is in: {text}"
-        return found.group()
+        return found.group(1)
 
     def text_to(self, address: str) -> str:
         newest = [message for message in self.came if message["To"] == address][-1]
