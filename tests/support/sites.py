@@ -172,7 +172,7 @@ def make_site(folder: Path, environments: Path, *, bundled: bool = False, **vari
     """A new site in `folder`, whose environments are those of all tests of this session. bundled: with the analyses
     that `init` brings, instead of none."""
     site = TestSite(root=folder / "site", folder=folder, variables=variables)
-    site("init", site.root)
+    site("init", site.root, "--name", "Test site")
     if not bundled:
         shutil.rmtree(site.root / "analyses")
     state = site.root / ".neurocaas"
