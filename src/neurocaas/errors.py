@@ -93,7 +93,7 @@ class StorageFailed(NeurocaasError):
 class RemoteFailed(NeurocaasError):
     """Another server did not give what the platform asked of it: no answer, too slow, broken off, nonsense."""
 
-    exit_code = 9
+    exit_code = 12
     http_status = 502
 
 

@@ -59,7 +59,7 @@ EPILOG = """\b
 Exit codes: 0 done · 1 the job ended with failed or cancelled datasets · 2 refused: bad input, nothing was started ·
 3 not found or ambiguous · 4 altered certificate or results · 5 unknown key · 6 environment broken ·
 7 this machine lacks a part · 8 storage failed · 9 reproduced within tolerance · 10 reproduced differently ·
-11 not permitted · 70 a fault of the platform · 130 detached by Ctrl-C
+11 not permitted · 12 another server failed · 70 a fault of the platform · 130 detached by Ctrl-C
 """
 
 
