@@ -41,7 +41,7 @@ class Throttle(BaseThrottle):
 BY_USER = Throttle("user", 1_200, by_user=True)
 BY_ADDRESS = Throttle("address", 6_000, by_user=False)  # a lab, or a class, may share one
 IMPORTING = Throttle("importing", 30, by_user=True)  # each asks somebody else's server
-TESTING = Throttle("test messages", 5, by_user=True)
+TESTING = Throttle("testing", 5, by_user=True)
 SUBMITTING = Throttle("submitting", 120, by_user=True)
 
 

@@ -51,6 +51,14 @@ class Importer:
 
         work(self.site, self.server.network)
 
+    def work_in_thread(self) -> None:
+        from django.db import connections
+
+        try:
+            self.work()
+        finally:
+            connections.close_all()
+
     def cancel(self, one: Import, user: str = "ada") -> Import:
         from neurocaas.server.imports.requests import cancel_import
 
@@ -139,7 +147,7 @@ def test_one_that_waits_or_is_fetched_can_be_cancelled_and_leaves_nothing(
         handler.wfile.write(DATA[2 << 20 :])
 
     importer.server.pages["/rec.npy"] = slow
-    working = threading.Thread(target=importer.work)
+    working = threading.Thread(target=importer.work_in_thread)
     working.start()
     assert begun.wait(10)
     importer.cancel(fetched)
