@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
 
 ARTEFACTS = Path(__file__).resolve().parents[2] / ".artefacts" / "browser"
 ARGUMENTS = [
@@ -24,6 +24,7 @@ ARGUMENTS = [
 ]
 PASSWORD = "three cells fired at dawn"
 PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 PARTS = {"stylesheet", "script", "image", "font", "media"}  # of a page, which must be there
 
 
