@@ -1,4 +1,4 @@
-"""A browser and sites for it. All tests here are one group, so that one worker has the one browser and populated site."""
+"""A browser, and a site for it. All tests here are one group, so that one worker has the one of each."""
 
 from __future__ import annotations
 

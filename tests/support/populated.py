@@ -1,6 +1,6 @@
 """A served site with something to see on every page: groups, people, data, and jobs of every outcome.
 
-As a module (`python -m support.populated ROOT`) it fills the site, in a process of its own because Django is set up there.
+As a module (`python -m support.populated ROOT`) it fills the site, in a process of its own: Django is set up there.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from support.served import served
 from support.sites import make_site, until
 
 TESTS = Path(__file__).resolve().parents[1]
+LAB = "lovelace-lab"
 ENDLESS = "echo Waiting for frames; while :; do echo frame $((++n)); sleep 1; done"
 
 
@@ -36,10 +37,10 @@ def _fill(root: Path) -> dict[str, Any]:
     for name in ("ada", "bob", "carol", "olga", "mia", "noa"):
         _user(name)
     members = {"ada": UserProfile(role="owner"), "bob": UserProfile(), "olga": UserProfile(), "mia": UserProfile()}
-    create_group(site, Profile(name="lab", title="Laboratory of Ada", users=members, budget_dollars=500))
+    create_group(site, Profile(name=LAB, title="Lovelace Lab", users=members, budget_dollars=500))
     create_group(site, Profile(name="other", users={"carol": UserProfile(role="owner"), "ada": UserProfile()}))
     deploy_operators(frozenset({"olga"}))
-    _named("ada").__class__.objects.exclude(username="noa").update(current_group="lab")
+    _named("ada").__class__.objects.exclude(username="noa").update(current_group=LAB)
     token, _ = issue(_named("ada"), name="notebook", scope="manage", days=90)
     return {
         "token": token.pk,
@@ -88,7 +89,7 @@ def _invitation() -> str:
     from neurocaas.server.accounts.enrolment import invite
     from neurocaas.server.groups.scope import caller
 
-    return invite(caller("ada", "lab")).code
+    return invite(caller("ada", LAB)).code
 
 
 def _jobs(site: Any, root: Path) -> dict[str, Any]:
@@ -104,26 +105,26 @@ def _jobs(site: Any, root: Path) -> dict[str, Any]:
     folder = root.parent / "recordings"
     write_sample(site, "pca", folder, lambda _: None)
     (folder / "damaged.npy").write_bytes((folder / "widefield.npy").read_bytes()[:100_000])
-    (folder / "notes.txt").write_text("Session 12, mouse 4.\n")
+    (folder / "session-12.txt").write_text("Session 12, mouse 4.\n")
     items = {}
     for path in sorted(folder.iterdir()):
         (root.parent / "incoming").write_bytes(path.read_bytes())
-        items[path.name] = str(store_file(desk(), "lab", "ada", path.name, root.parent / "incoming").id)
+        items[path.name] = str(store_file(desk(), LAB, "ada", path.name, root.parent / "incoming").id)
 
     def job(analysis: str, *names: str, user: str = "ada", **config: Any) -> str:
         asked = Request(
-            analysis=analysis, data=tuple(items[name] for name in names), group="lab", user=user, config=config
+            analysis=analysis, data=tuple(items[name] for name in names), group=LAB, user=user, config=config
         )
-        made = submit(site, asked, lambda blueprint, data, more: stage_items("lab", blueprint, data, more))
+        made = submit(site, asked, lambda blueprint, data, more: stage_items(LAB, blueprint, data, more))
         daemon.wake(site.settings)
         return made.id
 
-    recordings = [name for name in items if name not in {"damaged.npy", "notes.txt"}]
+    recordings = [name for name in items if name not in {"damaged.npy", "session-12.txt"}]
     jobs = {
         "succeeded": job("pca", *recordings, components=6),
         "failed": job("pca", recordings[0], "damaged.npy", user="bob"),
         "sweep": job("pca", recordings[0], components=3),
-        "endless": job("endless", "notes.txt"),
+        "endless": job("watch-frames", "session-12.txt"),
     }
     ending = [jobs[name] for name in ("succeeded", "failed", "sweep")]
     until(lambda: not Job.objects.filter(pk__in=ending, ended_at=None).exists(), 240)
@@ -132,11 +133,11 @@ def _jobs(site: Any, root: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Populated:
-    """url: where it is served. items: staged data of `lab` by name. jobs: by how they end. reset: of a mailed link. recovery: codes
-    of mia's.
+    """url: where it is served. items: staged data of `lovelace-lab` by name. jobs: by how they end. reset: of a mailed
+    link. recovery: codes of mia's.
 
-    ada owns `lab` and is a member of `other`, which carol owns; bob, olga the operator, and mia, who has a second
-    factor, are members of `lab`; noa belongs to no group.
+    ada owns `lovelace-lab` and is a member of `other`, which carol owns; bob, olga the operator, and mia, who has a
+    second factor, are members of `lovelace-lab`; noa belongs to no group.
     """
 
     url: str
@@ -152,7 +153,13 @@ class Populated:
 def populated(folder: Path, environments: Path) -> Iterator[Populated]:
     """The site in the folder, served until the block ends, once its jobs have."""
     site = make_site(folder, environments, bundled=True)
-    site.analysis("endless", ENDLESS, title="An endless recording", subfield="Tests")
+    site.analysis(
+        "watch-frames",
+        ENDLESS,
+        title="Frames of a recording that goes on",
+        summary="Counts frames while they are recorded, until somebody cancels it.",
+        subfield="Acquisition",
+    )
     try:
         with mailbox() as mail, served(site, NEUROCAAS_MAIL_URL=mail.url) as server:
             command = [sys.executable, "-m", "support.populated", str(site.root)]

@@ -1,4 +1,4 @@
-"""Every route of a site, from its URL configuration. As a module it prints them: Django is set up in a process apart."""
+"""Every route of a site, from its URL configuration. As a module it prints them: Django is set up in its process."""
 
 from __future__ import annotations
 

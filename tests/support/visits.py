@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from support.routes import Route, routes
 ELSEWHERE = {
     "/healthz": "for machines",
     "/metrics": "for machines",
-    "/api/v1/": "for programs",
+    "/api/v1/": "for programs; its description is Swagger's page",
     "/operator/admin/": "Django's own admin, whose markup is not this project's",
     "/accounts/social/": "redirects to the addresses that these had in earlier versions of allauth",
     **{f"/accounts/{name}/": "the way to an identity provider" for name in ("orcid", "github", "google", "oidc")},
@@ -49,11 +50,18 @@ def visits(site: Populated) -> list[Visit]:
         "job_id": site.jobs["succeeded"],
         "index": 0,
         "token_id": site.token,
+        "import_id": uuid.UUID(int=0),
+        "deed": "cancel",
         "item_id": site.items["two-photon.tif"],
         "uidb36": site.reset.partition("-")[0],
         "key": site.reset.partition("-")[2],
     }
-    found = [Visit(who=_who(route), path=route.path(values), route=str(route)) for route in routes() if _open(route)]
+    queries = {"compare": f"?a={site.jobs['succeeded']}&b={site.jobs['sweep']}"}
+    found = [
+        Visit(who=_who(route), path=route.path(values) + queries.get(route.name, ""), route=str(route))
+        for route in routes()
+        if _open(route)
+    ]
     return [*found, *_more(site)]
 
 
@@ -80,4 +88,7 @@ def _more(site: Populated) -> Iterator[Visit]:
     yield Visit(who="ada", path="/analyses/pca-kalman/new")
     for job in site.jobs.values():
         yield Visit(who="ada", path=f"/jobs/{job}")
+    yield Visit(who="ada", path=f"/jobs/{site.jobs['endless']}/stacks/0")
+    for file in ("figure.png", "components.npy", "explained_variance.csv", "summary.json", "log.txt"):
+        yield Visit(who="ada", path=f"/jobs/{site.jobs['succeeded']}/results?file=behaviour/{file}")
     yield Visit(who="ada", path=f"/analyses/pca/new?from={site.jobs['succeeded']}")
