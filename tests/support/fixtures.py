@@ -55,17 +55,14 @@ def _site(environments: Path, variables: dict[str, str]) -> Iterator[TestSite]:
 
 
 @pytest.fixture
-def website(tmp_path: Path, any_database: str, analysis: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Website]:
+def website(tmp_path: Path, any_database: str, analysis: Path, monkeypatch: pytest.MonkeyPatch) -> Website:
     """A site served by this process, for Django's test client; no manager runs, and `wakes` says when one would."""
     from django.core.cache import cache
 
-    from neurocaas.server.api import uploads
     from neurocaas.server.jobs import daemon
     from support.website import make_website
 
     cache.clear()
-    uploads._desk.cache_clear()
     made = make_website(tmp_path, any_database, analysis)
     monkeypatch.setattr(daemon, "wake", lambda settings, message="wake": made.wakes.append(message))
-    yield made
-    uploads._desk.cache_clear()
+    return made

@@ -51,7 +51,7 @@ class Website:
 
     def item(self, group: str, user: str, name: str = "movie.npy", content: bytes = b"\x93NUMPY\x01\x00") -> Item:
         """Staged data of a group."""
-        from neurocaas.server.api.uploads import desk
+        from neurocaas.server.serving.wiring import desk
         from neurocaas.server.uploads.completing import store_file
 
         path = self.folder / f"incoming-{name}"

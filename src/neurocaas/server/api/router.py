@@ -9,7 +9,7 @@ from ninja.errors import ValidationErrorContext
 
 from neurocaas.documents import explain
 from neurocaas.errors import Refused
-from neurocaas.server.api import account, analyses, events, files, groups, jobs, operators, uploads
+from neurocaas.server.api import account, analyses, events, files, groups, imports, jobs, operators, uploads
 from neurocaas.server.api.answers import as_problems
 from neurocaas.server.api.authentication import EVERYBODY
 from neurocaas.server.api.parsing import StrictParser
@@ -57,6 +57,6 @@ api = Api(
     parser=StrictParser(),
 )
 handle_errors(api)
-for room in (account, analyses, jobs, events, files, uploads, groups):
+for room in (account, analyses, jobs, events, files, uploads, imports, groups):
     api.add_router("", room.router)
 api.add_router("/operator", operators.router)

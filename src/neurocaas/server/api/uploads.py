@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Annotated, Any
 
 from django.http import HttpRequest, JsonResponse
@@ -26,15 +25,14 @@ from neurocaas.server.api.answers import FILE, answers, asking
 from neurocaas.server.api.files import redirect
 from neurocaas.server.api.streams import stored
 from neurocaas.server.jobs.view import timestamp
-from neurocaas.server.serving.wiring import this_site
+from neurocaas.server.serving.wiring import desk, this_site
 from neurocaas.server.uploads import items as staged
 from neurocaas.server.uploads.arriving import describe, parts, parts_done
 from neurocaas.server.uploads.beginning import begin
 from neurocaas.server.uploads.completing import complete
-from neurocaas.server.uploads.desk import Desk, find_upload
+from neurocaas.server.uploads.desk import find_upload
 from neurocaas.server.uploads.expiry import give_up
 from neurocaas.server.uploads.models import Item, Upload
-from neurocaas.server.uploads.opening import open_desk
 from neurocaas.server.uploads.quotas import quota
 
 Id = Annotated[str, Path(min_length=1, max_length=36)]
@@ -145,16 +143,6 @@ def get_quota(request: HttpRequest) -> dict[str, Any]:
     """How much your group keeps, and may keep."""
     found = quota(desk(), asking(request).require_group())
     return {"used_bytes": found.used_bytes, "limit_bytes": found.limit_bytes}
-
-
-def desk() -> Desk:
-    """Where this site takes data in: one for each process."""
-    return _desk(this_site().settings.root.as_posix())
-
-
-@functools.cache
-def _desk(root: str) -> Desk:  # noqa: ARG001 (a process serves one site; tests serve one after another)
-    return open_desk(this_site())
 
 
 def _upload(upload: Upload) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from neurocaas.bell import Bell, ring
+from neurocaas.server.chores import wake
 from neurocaas.settings import Settings
 
 CHANGED = "changed"
@@ -20,10 +21,10 @@ def _folder(settings: Settings) -> Path:
 
 
 class Followers:
-    """The manager's end: rings everybody who follows a job."""
+    """The manager's end: rings everybody who follows a job, and whoever sends messages when one has ended."""
 
     def __init__(self, settings: Settings) -> None:
-        self._folder = _folder(settings)
+        self._settings, self._folder = settings, _folder(settings)
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def tell(self, job_id: str, what: str) -> None:
@@ -33,6 +34,8 @@ class Followers:
                 ring(self._folder / name, what)
             elif name.startswith(EVERYBODY):
                 ring(self._folder / name, f"{job_id} {what}")
+        if what == ENDED:
+            wake(self._settings, "notifications")
 
 
 def everybody(settings: Settings) -> Path:

@@ -28,7 +28,7 @@ def application() -> Application:
 
     from neurocaas.server.api.authentication import sender  # these need Django to be set up
     from neurocaas.server.api.bodies import bounded
-    from neurocaas.server.api.uploads import desk
+    from neurocaas.server.serving.wiring import desk
     from neurocaas.server.uploads.tus import Tus
 
     pages = bounded(get_asgi_application(), MOST_BODY_BYTES)  # type: ignore[arg-type]

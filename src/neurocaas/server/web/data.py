@@ -15,11 +15,10 @@ from django.views.decorators.http import require_POST
 from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.server.accounts import audit
 from neurocaas.server.api.throttles import IMPORTING
-from neurocaas.server.api.uploads import desk
 from neurocaas.server.groups.scope import Caller
 from neurocaas.server.imports import requests
 from neurocaas.server.jobs.models import Job, Stack
-from neurocaas.server.serving.wiring import this_site
+from neurocaas.server.serving.wiring import desk, this_site
 from neurocaas.server.uploads import items as staged
 from neurocaas.server.uploads.models import Content, Form, Tag
 from neurocaas.server.uploads.quotas import quota

@@ -14,12 +14,11 @@ from django.utils.http import urlencode
 
 from neurocaas.errors import NotFound
 from neurocaas.server.analyses import Resolved
-from neurocaas.server.api.uploads import desk
 from neurocaas.server.catalogue.listing import check_visible
 from neurocaas.server.catalogue.samples import samples
 from neurocaas.server.groups.scope import Caller
 from neurocaas.server.jobs.datasets import kinds
-from neurocaas.server.serving.wiring import this_site
+from neurocaas.server.serving.wiring import desk, this_site
 from neurocaas.server.uploads.completing import store_file
 from neurocaas.server.web.analyses import resolve
 from neurocaas.server.web.pages import page

@@ -28,7 +28,7 @@ def stream(website: Website, address: str, during: Any) -> list[str]:
         await client.aforce_login(
             await _in_thread(lambda: website.user("ada")), backend="allauth.account.auth_backends.AuthenticationBackend"
         )
-        answer = await client.get(address)
+        answer: Any = await client.get(address)
         assert answer.status_code == 200
         events = []
         async for chunk in answer.streaming_content:
@@ -126,7 +126,7 @@ def test_a_list_of_jobs_is_told_of_those_that_its_caller_may_see(website: Websit
 
     async def nothing(_: str) -> None: ...
 
-    events = stream(website, f"/jobs/badges/?job={mine.id}&job={theirs.id}", nothing)
+    events = stream(website, f"/jobs/badges?job={mine.id}&job={theirs.id}", nothing)
     assert named(events) == ["badges", "ended"]
     assert mine.id in events[0]
     assert theirs.id not in events[0]
