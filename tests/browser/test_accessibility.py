@@ -66,7 +66,7 @@ def _looked_at(somebody: Person, visit: Visit) -> list[str]:
         return [f"it leads to {where}, so its page was not seen"]
     if status == NO_PAGE:
         return []
-    if visit.route and status != 200:
+    if visit.route and not where and status != visit.status:
         return [f"it answers {status}, so its page was not seen"]
     somebody.open(where or visit.path)
     somebody.settle()

@@ -6,6 +6,7 @@ As a module (`python -m support.populated ROOT`) it fills the site, in a process
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from support.sites import make_site, until
 
 TESTS = Path(__file__).resolve().parents[1]
 LAB = "lovelace-lab"
-ENDLESS = "echo Waiting for frames; while :; do echo frame $((++n)); sleep 1; done"
+ENDLESS = "echo Waiting for frames; while :; do echo frame $((++n)); sleep {}; done"
 
 
 def _fill(root: Path) -> dict[str, Any]:
@@ -34,18 +35,18 @@ def _fill(root: Path) -> dict[str, Any]:
     from neurocaas.server.groups.deploy import deploy_operators
     from neurocaas.server.groups.publishing import create_group
 
-    for name in ("ada", "bob", "carol", "olga", "mia", "noa"):
+    for name in ("ada", "bob", "carol", "olga", "mia", "noa", "rosa"):
         _user(name)
     members = {"ada": UserProfile(role="owner"), "bob": UserProfile(), "olga": UserProfile(), "mia": UserProfile()}
     create_group(site, Profile(name=LAB, title="Lovelace Lab", users=members, budget_dollars=500))
     create_group(site, Profile(name="other", users={"carol": UserProfile(role="owner"), "ada": UserProfile()}))
     deploy_operators(frozenset({"olga"}))
-    _named("ada").__class__.objects.exclude(username="noa").update(current_group=LAB)
+    _named("ada").__class__.objects.exclude(username__in=["noa", "rosa"]).update(current_group=LAB)
     token, _ = issue(_named("ada"), name="notebook", scope="manage", days=90)
     return {
         "token": token.pk,
         "invitation": _invitation(),
-        "reset": _reset_key("noa"),
+        "reset": _reset_key("rosa"),
         "recovery": _second_factor("mia"),
         **_jobs(site, root),
     }
@@ -95,15 +96,19 @@ def _invitation() -> str:
 def _jobs(site: Any, root: Path) -> dict[str, Any]:
     """One that succeeds on sample data, one that fails, one that goes on until somebody cancels it."""
     from neurocaas.server.api.uploads import desk
+    from neurocaas.server.catalogue.samples import samples
     from neurocaas.server.jobs import daemon
     from neurocaas.server.jobs.models import Job
     from neurocaas.server.jobs.submit import Request, submit
-    from neurocaas.server.sample import write_sample
     from neurocaas.server.uploads.completing import store_file
     from neurocaas.server.uploads.staging import stage_items
 
     folder = root.parent / "recordings"
-    write_sample(site, "pca", folder, lambda _: None)
+    pca = site.analyses.resolve("pca")
+    until(lambda: samples.get(site, pca) is not None)
+    folder.mkdir()
+    for file in samples.get(site, pca) or ():
+        shutil.copy(file, folder)
     (folder / "damaged.npy").write_bytes((folder / "widefield.npy").read_bytes()[:100_000])
     (folder / "session-12.txt").write_text("Session 12, mouse 4.\n")
     items = {}
@@ -137,7 +142,7 @@ class Populated:
     link. recovery: codes of mia's.
 
     ada owns `lovelace-lab` and is a member of `other`, which carol owns; bob, olga the operator, and mia, who has a
-    second factor, are members of `lovelace-lab`; noa belongs to no group.
+    second factor, are members of `lovelace-lab`; noa and rosa belong to no group.
     """
 
     url: str
@@ -153,13 +158,14 @@ class Populated:
 def populated(folder: Path, environments: Path) -> Iterator[Populated]:
     """The site in the folder, served until the block ends, once its jobs have."""
     site = make_site(folder, environments, bundled=True)
-    site.analysis(
-        "watch-frames",
-        ENDLESS,
-        title="Frames of a recording that goes on",
-        summary="Counts frames while they are recorded, until somebody cancels it.",
-        subfield="Acquisition",
-    )
+    for seconds in (2, 1):  # two versions
+        site.analysis(
+            "watch-frames",
+            ENDLESS.format(seconds),
+            title="Frames of a recording that goes on",
+            summary="Counts frames while they are recorded, until somebody cancels it.",
+            subfield="Acquisition",
+        )
     try:
         with mailbox() as mail, served(site, NEUROCAAS_MAIL_URL=mail.url) as server:
             command = [sys.executable, "-m", "support.populated", str(site.root)]

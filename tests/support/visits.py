@@ -23,6 +23,9 @@ ELSEWHERE = {
 MOMENTARY = {"account_email_verification_sent", "mfa_authenticate"}
 # What is a page only for who came by way of an identity provider, which this site has not.
 FROM_A_PROVIDER = {"account_set_password", "socialaccount_signup", "account_confirm_login_code"}
+# The document of a results file, which is shown in a frame without rights, is not this site's page.
+OF_USERS = {"result_frame"}
+STATUSES = {"socialaccount_login_error": 401}
 NOBODY = ""
 
 
@@ -33,6 +36,7 @@ class Visit:
     who: str
     path: str
     route: str = ""
+    status: int = 200
 
     def __str__(self) -> str:
         return f"{self.path} ({self.who or 'nobody'})"
@@ -56,17 +60,21 @@ def visits(site: Populated) -> list[Visit]:
         "uidb36": site.reset.partition("-")[0],
         "key": site.reset.partition("-")[2],
     }
-    queries = {"compare": f"?a={site.jobs['succeeded']}&b={site.jobs['sweep']}"}
-    found = [
-        Visit(who=_who(route), path=route.path(values) + queries.get(route.name, ""), route=str(route))
-        for route in routes()
-        if _open(route)
-    ]
+    two, file = f"?a={site.jobs['succeeded']}&b={site.jobs['sweep']}", "behaviour/figure.png"
+    queries = {"compare": two, "compare_file": f"{two}&file={file}&other={file}"}
+    queries |= dict.fromkeys(("result_view", "result_raw"), f"?file={file}")
+    queries["result_picture"] = "?file=behaviour/components.npy"
+    found = []
+    for route in routes():
+        if _open(route):
+            own = values | ({"name": "watch-frames"} if route.name == "analysis_changes" else {})
+            path = route.path(own) + queries.get(route.name, "")
+            found.append(Visit(who=_who(route), path=path, route=str(route), status=STATUSES.get(route.name, 200)))
     return [*found, *_more(site)]
 
 
 def _open(route: Route) -> bool:
-    return not is_elsewhere(route) and route.name not in MOMENTARY | FROM_A_PROVIDER
+    return not is_elsewhere(route) and route.name not in MOMENTARY | FROM_A_PROVIDER | OF_USERS
 
 
 def _who(route: Route) -> str:
