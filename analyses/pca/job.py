@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 INPUT = "NEUROCAAS_INPUT_"
-_said: list[str] = []  # what went into the log already: each thing that is done, once
 
 
 class Failure(Exception):
@@ -45,9 +44,6 @@ class Job:
 def progress(fraction: float, message: str = "") -> None:
     """Tell the person who waits how far it is (0 to 1) and, in a few words, what happens now."""
     _report(f"progress {min(max(fraction, 0.0), 1.0):.3f} {message}")
-    if message and message not in _said:
-        _said.append(message)
-        print(message, flush=True)
 
 
 def run(main: Callable[[Job], None]) -> int:

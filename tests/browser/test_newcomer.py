@@ -124,7 +124,7 @@ def watch_it_run(ada: Person, large: str) -> str:
         arg=before,
         timeout=RUN_MS,
     )
-    expect(log).to_contain_text("reading")  # what pca says that it does
+    expect(log).to_contain_text("2,400 frames")  # what pca says that it has before it
     ada.shot(FOLDER, "ada-09-live-log")
     page.locator("main").get_by_role("link", name=job).first.click()
     expect(page.locator(".job-head .status")).to_have_text("Succeeded", timeout=RUN_MS)
