@@ -35,12 +35,20 @@ def postgresql_is_there() -> bool:
     return shutil.which("postgres") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
+def chromium_is_there() -> bool:
+    return shutil.which("chromium") is not None
+
+
 RUNNING: dict[str, Callable[[], bool]] = {
     "ca-certificates": certificates_are_there,
     "bubblewrap": bubblewrap_is_there,
     "util-linux": setpriv_is_there,
 }
-TESTING: dict[str, Callable[[], bool]] = {**RUNNING, "postgresql": postgresql_is_there}
+TESTING: dict[str, Callable[[], bool]] = {
+    **RUNNING,
+    "postgresql": postgresql_is_there,
+    "chromium": chromium_is_there,
+}
 PURPOSES = {"demo": RUNNING, "test": TESTING}
 
 
