@@ -104,8 +104,8 @@ test: setup check test-real docs ## check, and every test with real parts, and t
 test-real: .venv/.development .tools/crate/.installed
 	$(LABEL) 'contract, system, browser and analysis tests'
 	@$(BIN)/pytest -n logical --dist loadgroup tests/contract tests/system tests/browser analyses
-	$(LABEL) 'the job manager on PostgreSQL'
-	@$(BIN)/pytest -q -m postgresql tests/unit
+	$(LABEL) 'unit tests on PostgreSQL'
+	@$(BIN)/pytest -q -n logical -m postgresql tests/unit
 
 docs: .venv/.development ## build the documentation into site/, strictly
 	$(LABEL) 'documentation (mkdocs build --strict)'
@@ -114,10 +114,13 @@ docs: .venv/.development ## build the documentation into site/, strictly
 screenshots: packages-to-test .venv/.development compiled ## take the pictures of the website's pages in docs/images/web
 	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/images/web
 
-bench: packages-to-run .venv/.running compiled ## measure the overhead per dataset beside its peers, and many stacks
+bench: packages-to-test .venv/.development compiled ## measure overhead, many stacks, many users and uploads beside peers
 	@UV_PROJECT_ENVIRONMENT=.tools/bench $(SYNC) --only-group bench
 	@$(BIN)/python -m benchmarks.overhead --peers .tools/bench/bin
 	@$(BIN)/python -m benchmarks.scale
+	@$(BIN)/python -m benchmarks.stacks
+	@$(BIN)/python -m benchmarks.users
+	@$(BIN)/python -m benchmarks.transfer
 
 pins: .venv/.running ## pin the bundled composite analyses to the others as they are
 	@$(BIN)/python tools/pin_analyses.py

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from support.fixtures import local_site, shared_environments, site, website
+from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
 
 __all__ = [
     "local_site",
+    "new_database",
     "s3_endpoint",
     "shared_environments",
     "site",

@@ -39,6 +39,11 @@ def chromium_is_there() -> bool:
     return shutil.which("chromium") is not None
 
 
+def nginx_is_there() -> bool:
+    """What the speed of uploads is compared with. Debian keeps it in a folder that only root has on PATH."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
+
+
 RUNNING: dict[str, Callable[[], bool]] = {
     "ca-certificates": certificates_are_there,
     "bubblewrap": bubblewrap_is_there,
@@ -48,6 +53,7 @@ TESTING: dict[str, Callable[[], bool]] = {
     **RUNNING,
     "postgresql": postgresql_is_there,
     "chromium": chromium_is_there,
+    "nginx": nginx_is_there,
 }
 PURPOSES = {"demo": RUNNING, "test": TESTING}
 

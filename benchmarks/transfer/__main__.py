@@ -1,7 +1,8 @@
 """Upload one file by HTTP PUT to nginx and by tus to the platform, in turn, and print both in MB/s, and their ratio.
 
 The client is the same for both (Python's http.client, blocks of 1 MiB), and so are disk and machine. Figures are
-printed and written to benchmarks/results/; none is judged. Only bytes that arrived wrong end the measurement.
+printed and written to benchmarks/results/; none is judged here, but in tests/system/test_transfer_rate.py. Bytes that
+arrived wrong end the measurement.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from neurocaas.storage import digest_file
 
@@ -40,7 +42,7 @@ http {{
 def main() -> None:
     options = parse_options()
     if not (nginx := shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")):
-        sys.exit("nginx is missing: apt-get install nginx-core")
+        sys.exit("nginx is missing: apt-get install nginx")
     with tempfile.TemporaryDirectory(prefix="neurocaas-transfer-", dir=options.folder) as name:
         folder = Path(name)
         file = random_file(folder / "file.bin", int(options.gb * 1e9))
@@ -51,7 +53,13 @@ def main() -> None:
                 seconds["nginx"].append(timed_put(put, file))
                 check(folder / "put" / "file.bin", digest)
                 seconds["tus"].append(timed_tus(tus, file, folder, digest))
-    report(options.gb, seconds)
+    speeds = {name: [options.gb * 1e3 / one for one in each] for name, each in seconds.items()}
+    medians = {name: statistics.median(each) for name, each in speeds.items()}
+    figures = {"gb": options.gb, "speeds": speeds, "medians": medians, "ratio": medians["tus"] / medians["nginx"]}
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        report(figures)
 
 
 def parse_options() -> argparse.Namespace:
@@ -59,23 +67,23 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--gb", type=float, default=2.0, help="size of the file")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--folder", type=Path, help="where everything is written (default: the temporary folder)")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON alone")
     return parser.parse_args()
 
 
-def report(gb: float, seconds: dict[str, list[float]]) -> None:
-    speeds = {name: [gb * 1e3 / one for one in each] for name, each in seconds.items()}
-    medians = {name: statistics.median(each) for name, each in speeds.items()}
-    ratio = medians["tus"] / medians["nginx"]
-    lines = [f"Upload of {gb:g} GB over the loopback, MB/s; medians of {len(seconds['tus'])}, in turn."]
+def report(figures: dict[str, Any]) -> None:
+    """Both speeds and their ratio, on the screen and in files."""
+    speeds = figures["speeds"]
+    lines = [f"Upload of {figures['gb']:g} GB over the loopback, MB/s; medians of {len(speeds['tus'])}, in turn."]
     for name, what in [("nginx", "nginx, PUT"), ("tus", "platform, tus")]:
         each = " ".join(f"{one:.0f}" for one in speeds[name])
-        lines.append(f"  {what:14} {medians[name]:6.0f}   ({each})")
-    lines.append(f"  ratio          {ratio:6.2f}")
+        lines.append(f"  {what:14} {figures['medians'][name]:6.0f}   ({each})")
+    lines.append(f"  ratio          {figures['ratio']:6.2f}")
     text = "\n".join(lines)
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "transfer.txt").write_text(text + "\n")
-    (RESULTS / "transfer.json").write_text(json.dumps({"gb": gb, "seconds": seconds, "ratio": ratio}, indent=2) + "\n")
+    (RESULTS / "transfer.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def random_file(path: Path, size_bytes: int) -> Path:

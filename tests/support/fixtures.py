@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -37,6 +37,22 @@ def site(request: pytest.FixtureRequest, shared_environments: Path) -> Iterator[
             admin.execute(f'CREATE DATABASE "{name}"')
         variables["NEUROCAAS_DATABASE_URL"] = f"{server}/{name}"
     yield from _site(shared_environments, variables)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest) -> Callable[[], list[str]]:
+    """Makes an empty database at each call. Returns the option that names it: none for a site's own SQLite."""
+    if request.param == "sqlite":
+        return list
+    server: str = request.getfixturevalue("postgresql_server")
+
+    def make() -> list[str]:
+        name = f"new_{uuid.uuid4().hex}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
+            admin.execute(f'CREATE DATABASE "{name}"')
+        return ["--database", f"{server}/{name}"]
+
+    return make
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from support.populated import Populated
 from support.page_routes import Route, routes
+from support.populated import Populated
 
 # What has no page of this site's behind it, by the beginning of the address.
 ELSEWHERE = {

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.db.models import Avg, Count
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -138,11 +139,14 @@ async def _events(caller: Caller, job_id: str) -> AsyncIterator[str]:
 @sync_to_async
 def _state(job_id: str) -> dict[str, Any]:
     """The job's summary, how many of its stacks are where, and how far it is."""
-    job = Job.objects.get(pk=job_id)
-    stacks = Stack.objects.filter(job=job)
-    counts = dict(stacks.order_by().values_list("status").annotate(count=Count("pk")))
-    progress = stacks.aggregate(mean=Avg("progress"))["mean"] or 0.0
-    return {**summary(job), "stacks": counts, "progress": round(progress, 4)}
+    try:
+        job = Job.objects.get(pk=job_id)
+        stacks = Stack.objects.filter(job=job)
+        counts = dict(stacks.order_by().values_list("status").annotate(count=Count("pk")))
+        progress = stacks.aggregate(mean=Avg("progress"))["mean"] or 0.0
+        return {**summary(job), "stacks": counts, "progress": round(progress, 4)}
+    finally:
+        connection.close()  # a stream lasts for hours, and looks for a moment now and then
 
 
 def _event(name: str, data: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
 
 from django.core.handlers.asgi import ASGIRequest
+from django.db import connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -45,6 +46,7 @@ def streamed(
     inline: bool = False,
 ) -> StreamingHttpResponse:
     """Blocks as they come. They must need no database: under ASGI each is read in some thread or other."""
+    connection.close()  # a download may take hours, and asks for nothing more
     content = _in_threads(blocks) if isinstance(request, ASGIRequest) else blocks
     answer = StreamingHttpResponse(content, content_type=content_type)
     answer.headers["Content-Disposition"] = disposition(filename, inline=inline)

@@ -18,6 +18,7 @@ from neurocaas.settings import Settings
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 MOST_BODY_BYTES = 16 << 20  # of what does not come as an upload: a sweep of ten thousand points is smaller
+DATABASE_CONNECTIONS, DATABASE_WAIT_SECONDS = 20, 30
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 # Providers of OpenID Connect that a site may offer; each is on once its client's id and secret are in the environment.
 IDENTITY_PROVIDERS = ("orcid", "github", "google")
@@ -40,6 +41,7 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
     secure = url.scheme == "https"
     light = configuration(site.database_url)
     return light | {
+        "DATABASES": {"default": _for_many_threads(light["DATABASES"]["default"])},
         "SECRET_KEY": key,
         "DEBUG": False,
         "ROOT_URLCONF": "neurocaas.server.serving.urls",
@@ -106,6 +108,15 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
         **_accounts(),
         **_mail(),
     }
+
+
+def _for_many_threads(database: dict[str, Any]) -> dict[str, Any]:
+    """The database as a server uses it: each request runs in a thread of its own, of which PostgreSQL's would each keep
+    a connection of the hundred that there are. So they share a few, and wait for one when all are taken."""
+    if not database["ENGINE"].endswith("postgresql"):
+        return database
+    pool = {"min_size": 1, "max_size": DATABASE_CONNECTIONS, "timeout": DATABASE_WAIT_SECONDS}
+    return database | {"CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True, "OPTIONS": {"pool": pool}}
 
 
 def secret_key(site: Settings) -> str:

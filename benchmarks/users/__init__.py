@@ -1,0 +1,1 @@
+"""Many people at one served site: they submit jobs and watch them."""
