@@ -13,10 +13,11 @@ from neurocaas.server.serving.wiring import this_site
 
 
 def site_and_caller(request: HttpRequest) -> dict[str, Any]:
-    """`site_name`, `caller` (None for nobody), `theme` (light, dark, or "" for the system's)."""
+    """`site_name`, `site_url`, `caller` (None for nobody), `theme` (light, dark, or "" for the system's)."""
     theme = request.COOKIES.get("theme", "")
     return {
         "site_name": this_site().settings.site.name,
+        "site_url": this_site().settings.site.web.url,
         "caller": _caller(request),
         "theme": theme if theme in {"light", "dark"} else "",
     }
