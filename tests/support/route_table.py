@@ -203,7 +203,7 @@ sample                   GET     -       -        in  200  200  200  200  200  2
 sample                   POST    -       -        in  302  302  302  302  403  302  302  302
 sample_file              GET     -       -        in  200  200  200  200  200  200  200  200
 new_job                  GET     -       -        in  200  200  200  200  403  200  200  200
-new_job                  POST    -       -        in  422  302  302  422  403  422  422  422
+new_job                  POST    -       -        in  422  302  302  422  403  422  422  302
 new_job_quote            POST    -       -        in  200  200  200  200  403  200  200  200
 new_job_data             POST    -       -        in  200  200  200  200  403  200  200  200
 new_job_config           POST    -       -        in  200  200  200  200  403  200  200  200
