@@ -25,7 +25,7 @@ CODE := src tests tools benchmarks analyses conftest.py
 SYNC = "$$($(PYTHON) tools/bootstrap.py)" sync --quiet --frozen --python "$$($(PYTHON) -c 'import sys; print(sys._base_executable)')"
 LABEL = @printf '\n== %s\n'
 
-.PHONY: help demo serve test check bench setup docs pins format clean
+.PHONY: help demo serve test check bench setup docs pins screenshots format clean
 .PHONY: packages-to-run packages-to-test compiled check-format check-lint check-types check-imports check-unit test-real
 
 help: ## list the targets
@@ -102,14 +102,17 @@ check-unit:
 test: setup check test-real docs ## check, and every test with real parts, and the docs
 
 test-real: .venv/.development .tools/crate/.installed
-	$(LABEL) 'contract, system and analysis tests'
-	@$(BIN)/pytest -n logical --dist loadgroup tests/contract tests/system analyses
-	$(LABEL) 'the job manager on PostgreSQL'
-	@$(BIN)/pytest -q -m postgresql tests/unit
+	$(LABEL) 'contract, system, browser and analysis tests'
+	@$(BIN)/pytest -n logical --dist loadgroup tests/contract tests/system tests/browser analyses
+	$(LABEL) 'unit tests on PostgreSQL'
+	@$(BIN)/pytest -q -n logical -m postgresql tests/unit
 
 docs: .venv/.development ## build the documentation into site/, strictly
 	$(LABEL) 'documentation (mkdocs build --strict)'
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+screenshots: packages-to-test .venv/.development compiled ## take the pictures of the website's pages in docs/images/web
+	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/images/web
 
 bench: packages-to-test .venv/.development compiled ## measure overhead, many stacks, many users and uploads beside peers
 	@UV_PROJECT_ENVIRONMENT=.tools/bench $(SYNC) --only-group bench
@@ -128,5 +131,5 @@ format: .venv/.development ## format and repair what ruff can
 
 clean: ## remove what the targets made, the demo's site among it
 	@if [ -x $(BIN)/neurocaas ] && [ -d $(SITE) ]; then $(BIN)/neurocaas --site $(SITE) manager stop || true; fi
-	@rm -rf __pycache__ .venv .tools $(DEMO) site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf __pycache__ .venv .tools .artefacts $(DEMO) site dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find src tests tools benchmarks analyses -name __pycache__ -prune -exec rm -rf {} +

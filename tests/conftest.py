@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,12 @@ def _migrate(url: str) -> None:
     _point_django_at(url)
     call_command("migrate", verbosity=0, interactive=False)
     connections["default"].close()
+
+
+@pytest.fixture(scope="session")
+def point_django_at() -> Callable[[str], None]:
+    """For fixtures that keep a database for longer than a test."""
+    return _point_django_at
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,10 @@ def postgresql_is_there() -> bool:
     return shutil.which("postgres") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
+def chromium_is_there() -> bool:
+    return shutil.which("chromium") is not None
+
+
 def nginx_is_there() -> bool:
     """What the speed of uploads is compared with. Debian keeps it in a folder that only root has on PATH."""
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
@@ -45,7 +49,12 @@ RUNNING: dict[str, Callable[[], bool]] = {
     "bubblewrap": bubblewrap_is_there,
     "util-linux": setpriv_is_there,
 }
-TESTING: dict[str, Callable[[], bool]] = {**RUNNING, "postgresql": postgresql_is_there, "nginx": nginx_is_there}
+TESTING: dict[str, Callable[[], bool]] = {
+    **RUNNING,
+    "postgresql": postgresql_is_there,
+    "chromium": chromium_is_there,
+    "nginx": nginx_is_there,
+}
 PURPOSES = {"demo": RUNNING, "test": TESTING}
 
 

@@ -38,6 +38,7 @@ def main(job: Job) -> None:
     _check_count(recording, parameters)
 
     route = choose_route(recording, memory, parameters.components)
+    _log(f"{recording.name}: {recording.frames:,} frames of {recording.values_per_frame:,} values, {route}")
 
     if memory.can_hold(recording):
         recording = hold(recording, memory, _between(0.0, 0.25))
@@ -71,7 +72,9 @@ def main(job: Job) -> None:
     from figure import draw  # matplotlib takes a second to import, so only once there is something to draw
 
     draw(job.results / "figure.png", data, found, frame_rate_hz)
-    progress(1.0, f"{found.variances.sum() / baseline.total_variance:.1%} of the variance explained")
+    explained = f"{found.variances.sum() / baseline.total_variance:.1%} of the variance explained"
+    _log(explained)
+    progress(1.0, explained)
 
 
 def write(folder: Path, data: Prepared, found: Components) -> None:
@@ -106,9 +109,16 @@ def _between(start: float, stop: float) -> Callable[[float, str], None]:
         nonlocal told
         if fraction >= told + 0.02 or fraction >= 1:
             told = fraction
+            if fraction >= 1:
+                _log(f"{message}: done")
             progress(start + (stop - start) * fraction, message)
 
     return tell
+
+
+def _log(line: str) -> None:
+    """A line for who reads the log, at once: what is printed comes in blocks otherwise."""
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

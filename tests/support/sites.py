@@ -168,11 +168,13 @@ def until(what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
         time.sleep(0.05)
 
 
-def make_site(folder: Path, environments: Path, **variables: str) -> TestSite:
-    """A new site in `folder`, whose environments are those of all tests of this session."""
+def make_site(folder: Path, environments: Path, *, bundled: bool = False, **variables: str) -> TestSite:
+    """A new site in `folder`, whose environments are those of all tests of this session. bundled: with the analyses
+    that `init` brings, instead of none."""
     site = TestSite(root=folder / "site", folder=folder, variables=variables)
-    site("init", site.root)
-    shutil.rmtree(site.root / "analyses")
+    site("init", site.root, "--name", "Test site")
+    if not bundled:
+        shutil.rmtree(site.root / "analyses")
     state = site.root / ".neurocaas"
     (state / "environments").symlink_to(environments)
     return site

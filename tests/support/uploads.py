@@ -88,7 +88,7 @@ class Lab:
 
     def stage(self, blueprint: Any, *ids: object, **more: object) -> tuple[Dataset, ...]:
         named = {name: str(one) for name, one in more.items()}
-        return staging.stage_items(self.group, blueprint, [str(one) for one in ids], named)
+        return staging.stage_items([self.group], blueprint, [str(one) for one in ids], named)
 
     def sweep(self) -> expiry.Swept:
         return expiry.chore_expire(self.desk)

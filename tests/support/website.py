@@ -66,7 +66,7 @@ class Website:
         item = self.item(group, user, f"{user}-{request.pop('name', 'movie')}.npy")
 
         def stage(blueprint: Any, data: Any, more: Any) -> Any:
-            return stage_items(group, blueprint, data, more)
+            return stage_items([group], blueprint, data, more)
 
         asked = {"analysis": "mean", "data": [str(item.id)], "group": group, "user": user, **request}
         return submit(self.site, Request(**asked), stage)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.roles import Roles
 
 
 @pytest.fixture
@@ -46,3 +50,28 @@ def analysis(tmp_path: Path) -> Path:
     (folder / "requirements.lock").write_text("")
     (folder / "workflow.py").write_text("print(1)\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def site_of_roles(
+    sqlite_template: Path, point_django_at: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Roles:
+    """Made once: it takes seconds."""
+    from support.roles import make_roles
+
+    folder = tmp_path_factory.mktemp("roles")
+    return make_roles(folder, sqlite_template, point_django_at)
+
+
+@pytest.fixture(scope="module")
+def roles(site_of_roles: Roles, point_django_at: Callable[[str], None]) -> Iterator[Roles]:
+    """A site with somebody in each role and something of each kind, served by this process; no manager runs."""
+    from django.db import connections
+
+    from neurocaas.server.jobs import daemon
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(daemon, "wake", lambda *_: None)
+        site_of_roles.begin(point_django_at)
+        yield site_of_roles
+    connections["default"].close()

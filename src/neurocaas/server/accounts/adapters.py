@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
@@ -20,6 +20,12 @@ from neurocaas.server.serving.wiring import this_site
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth has no types
     """Sign-up as `site.json` has it (`web.sign_up`), and user ids as documents can bear them."""
+
+    error_messages: ClassVar[dict[str, Any]] = DefaultAccountAdapter.error_messages | {
+        "username_taken": "This user id is taken; another one is right.",
+        "username_password_mismatch": "The user id, the address or the password is not right.",
+        "email_password_mismatch": "The user id, the address or the password is not right.",
+    }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002 (allauth's interface)
         return this_site().settings.site.web.sign_up != "closed"

@@ -25,7 +25,7 @@ class SignupForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
     group_name = forms.RegexField(
-        label="Or a new group called",
+        label="Name of a new group",
         regex=GROUP_NAME,
         required=False,
         help_text="Your lab, as in churchland-lab: small letters, digits, and . _ - after the first.",

@@ -11,7 +11,6 @@ from django.http import HttpRequest, JsonResponse
 from ninja import Query, Router, Status
 from pydantic import Field
 
-from neurocaas.blueprint import Blueprint
 from neurocaas.client.documents import (
     Cancelled,
     JobDescription,
@@ -43,8 +42,6 @@ from neurocaas.server.jobs.status import ENDED
 from neurocaas.server.jobs.submit import Request, prepare
 from neurocaas.server.jobs.view import described_stacks, description, summary
 from neurocaas.server.serving.wiring import this_site
-from neurocaas.server.uploads.desk import identifier
-from neurocaas.server.uploads.models import Item
 from neurocaas.server.uploads.staging import stage_items
 
 MOST_STACKS = 200
@@ -207,13 +204,9 @@ def _prepared(caller: Caller, body: SubmissionDocument) -> Admissible:
     """The job that the document asks for, its data looked for in the caller's group and those that lend it theirs."""
     group = caller.require_group()
     asked = body.model_dump()
-    return prepare(this_site(), Request(group=group, user=caller.user, **asked), partial(_staged, caller))
-
-
-def _staged(caller: Caller, blueprint: Blueprint, data: Any, more: Any) -> Any:
-    lent = Item.objects.filter(group_id__in=caller.data_groups(), pk__in=[identifier(one) for one in data[:1]])
-    group = lent.values_list("group_id", flat=True).first() or caller.group
-    return stage_items(group, blueprint, data, more)
+    return prepare(
+        this_site(), Request(group=group, user=caller.user, **asked), partial(stage_items, caller.data_groups())
+    )
 
 
 def _created(job: Job) -> JsonResponse:

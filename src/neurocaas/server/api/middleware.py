@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
@@ -35,9 +35,14 @@ def problems(
 
 def _impossible(request: HttpRequest) -> HttpResponseBase | None:
     """Nothing has an address with a zero byte in it, and no database can be asked for it."""
-    if request.path.startswith(PREFIX) and "\0" in request.path:
-        return plain_problem(404)
-    return None
+    if "\0" not in request.path:
+        return None
+    answer: HttpResponse = plain_problem(404)
+    if not request.path.startswith(PREFIX):
+        answer = HttpResponse("There is no such page.\n", status=404, content_type="text/plain")
+    answer.headers["Content-Security-Policy"] = "default-src 'none'"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def _told(request: HttpRequest, answer: HttpResponseBase) -> HttpResponseBase:

@@ -32,12 +32,17 @@ def submit_once(site: Site, request: HttpRequest, caller: Caller, asked: Any, pr
     """
     check(SUBMITTING, request)
     key = request.headers.get(KEY_HEADER, "")
+    if key and not _KEY.fullmatch(key):
+        raise Refused(f"{KEY_HEADER}: 1 to {KEY_CHARACTERS} printable characters are right, as of a UUID.")
+    return submit_under(site, caller, key, [request.path, caller.group, asked], prepare)
+
+
+def submit_under(site: Site, caller: Caller, key: str, asked: Any, prepare: Callable[[], Admissible]) -> Job:
+    """The same for whoever has a key already, as a form has; "" for none."""
     if not key:
         job = admit(prepare())
     else:
-        if not _KEY.fullmatch(key):
-            raise Refused(f"{KEY_HEADER}: 1 to {KEY_CHARACTERS} printable characters are right, as of a UUID.")
-        digest = digest_of([request.path, caller.group, asked])
+        digest = digest_of(asked)
         job = _earlier(caller, key, digest) or _admit_once(caller, key, digest, prepare())
     daemon.wake(site.settings)
     return job

@@ -64,7 +64,8 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
             "allauth.mfa",
             "allauth.socialaccount",
             "allauth.socialaccount.providers.openid_connect",
-            *(f"allauth.socialaccount.providers.{name}" for name in IDENTITY_PROVIDERS),
+            # One that is not configured has no address either: allauth would answer it with a fault.
+            *(f"allauth.socialaccount.providers.{name}" for name in IDENTITY_PROVIDERS if _client(name)),
             "django_htmx",
             "ninja",
         ],
@@ -158,7 +159,7 @@ def _security(*, secure: bool) -> dict[str, Any]:
         "SECURE_HSTS_INCLUDE_SUBDOMAINS": secure,
         "SECURE_HSTS_PRELOAD": secure,
         "SECURE_REFERRER_POLICY": "same-origin",
-        "X_FRAME_OPTIONS": "SAMEORIGIN",
+        "X_FRAME_OPTIONS": "DENY",  # the one page that is shown in a frame says so itself
         "CONTENT_SECURITY_POLICY": {
             "DIRECTIVES": {
                 "default-src": ["'self'"],
@@ -219,9 +220,8 @@ def _identity_providers() -> dict[str, Any]:
     """Those whose client is configured: NEUROCAAS_ORCID_CLIENT_ID, NEUROCAAS_ORCID_CLIENT_SECRET, and so on."""
     providers: dict[str, Any] = {}
     for name in IDENTITY_PROVIDERS:
-        client = os.environ.get(f"NEUROCAAS_{name.upper()}_CLIENT_ID")
-        secret = os.environ.get(f"NEUROCAAS_{name.upper()}_CLIENT_SECRET")
-        providers[name] = {"APPS": [{"client_id": client, "secret": secret, "key": ""}] if client and secret else []}
+        if client := _client(name):
+            providers[name] = {"APPS": [{"client_id": client[0], "secret": client[1], "key": ""}]}
     server = os.environ.get("NEUROCAAS_OIDC_SERVER_URL")
     if server:
         app = {
@@ -233,6 +233,13 @@ def _identity_providers() -> dict[str, Any]:
         }
         providers["openid_connect"] = {"APPS": [app]}
     return providers
+
+
+def _client(name: str) -> tuple[str, str] | None:
+    """The id and the secret that the provider gave this site; None if it is not configured."""
+    client = os.environ.get(f"NEUROCAAS_{name.upper()}_CLIENT_ID", "")
+    secret = os.environ.get(f"NEUROCAAS_{name.upper()}_CLIENT_SECRET", "")
+    return (client, secret) if client and secret else None
 
 
 def _mail() -> dict[str, Any]:

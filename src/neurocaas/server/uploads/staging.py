@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 
 from neurocaas.blueprint import Blueprint
@@ -16,16 +16,18 @@ from neurocaas.server.uploads.models import Form, Item
 IDS_AT_ONCE = 10_000  # a database bounds the parameters of one query
 
 
-def stage_items(group: str, blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]) -> tuple[Dataset, ...]:
-    """One dataset per item of the group in `data`, each with the other named inputs in `more` (input name -> id).
+def stage_items(
+    groups: Collection[str], blueprint: Blueprint, data: Sequence[str], more: Mapping[str, str]
+) -> tuple[Dataset, ...]:
+    """One dataset per item of the groups in `data`, each with the other named inputs in `more` (input name -> id).
 
-    One query (one more for every 10,000 ids). Raises NotFound for an id that is none of the group's, else Refused with
+    One query (one more for every 10,000 ids). Raises NotFound for an id that is none of theirs, else Refused with
     one sentence for each thing that is not right, in the words that `jobs.staging.stage` uses.
     """
     main_name, main = blueprint.main_input
     faults: list[str] = []
     others = named_inputs(blueprint, more, faults)
-    known = _known(group, [*data, *more.values()])
+    known = _known(groups, [*data, *more.values()])
     found = [known[one] for one in dict.fromkeys(data)]
     faults += filter(None, (fault(main, _given(one)) for one in found))
     faults += filter(None, (fault(one, _given(known[more[name]])) for name, one in others.items()))
@@ -36,13 +38,13 @@ def stage_items(group: str, blueprint: Blueprint, data: Sequence[str], more: Map
     )
 
 
-def _known(group: str, given: Sequence[str]) -> dict[str, Item]:
+def _known(groups: Collection[str], given: Sequence[str]) -> dict[str, Item]:
     """The items by their ids as they were given. Raises NotFound."""
     ids = {one: identifier(one) for one in given}
     wanted = sorted(set(ids.values()))
     rows: dict[object, Item] = {}
     for start in range(0, len(wanted), IDS_AT_ONCE):
-        chosen = Item.objects.filter(group_id=group, pk__in=wanted[start : start + IDS_AT_ONCE])
+        chosen = Item.objects.filter(group_id__in=groups, pk__in=wanted[start : start + IDS_AT_ONCE])
         rows |= {one.pk: one for one in chosen.select_related("content").defer("content__parts")}
     missing = [one for one, item_id in ids.items() if item_id not in rows]
     if missing:

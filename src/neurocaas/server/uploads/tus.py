@@ -1,8 +1,7 @@
 """The tus 1.0.0 protocol (https://tus.io/protocols/resumable-upload): uploads that survive a closed laptop.
 
 A pure ASGI application, so that bodies go from the socket to the disk without being collected: Django would keep each
-of them whole first. Two batches at most are in memory for each connection, one being received and one being written;
-while the disk is slower than the network, the network waits.
+of them whole first.
 """
 
 from __future__ import annotations
@@ -12,59 +11,33 @@ import base64
 import binascii
 import contextlib
 import errno
-import json
 import os
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import partial
-from http import HTTPStatus
 from typing import Any, TypeVar
 
 from neurocaas.errors import NeurocaasError, NotNow, Refused, StorageFailed
 from neurocaas.server.uploads import direct, reception
 from neurocaas.server.uploads.arriving import held
+from neurocaas.server.uploads.bodies import Bodies
 from neurocaas.server.uploads.desk import Desk
 from neurocaas.server.uploads.documents import MAX_FILE_BYTES
 from neurocaas.server.uploads.models import Upload
 from neurocaas.server.uploads.receiver import Digests, Receiver, read_checksum
 from neurocaas.server.uploads.reception import Caller, Incoming, same_group
+from neurocaas.server.uploads.turns import IDLE_SECONDS, Turns
+from neurocaas.server.uploads.wire import Disconnected, Fault, Receive, Scope, Send, announced_bytes, problem
 from neurocaas.storage.faults import why
 
 T = TypeVar("T")
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 VERSION = "1.0.0"
-BATCH_BYTES = 1 << 20
-IDLE_SECONDS = 10.0  # after which another connection may take an upload over
-STALLED_SECONDS = 300.0
-PUMPS = 32  # connections that are read directly at one time; the others take the server's way
 # What comes after a refusal is read and dropped, so that the sender gets to the answer; of more, the rest is cut off.
 READ_ANYWAY_BYTES = 16 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class Fault(Exception):
-    """An answer that is not a success. headers: beyond those of every answer."""
-
-    def __init__(self, status: int, sentence: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(sentence)
-        self.status, self.sentence, self.headers = status, sentence, headers or {}
-
-
-@dataclass
-class _Turn:
-    """A connection that writes to a file. seen: when something last came."""
-
-    task: asyncio.Task[Any]
-    seen: float
-    lost: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,14 +74,13 @@ class Tus:
     ) -> None:
         self._received = received
         self._desk, self._authorize, self._may_write = desk, authorize, may_write
-        self._prefix, self._idle_seconds = prefix, idle_seconds
+        self._prefix = prefix
         self._digests = Digests()
-        self._turns: dict[str, _Turn] = {}
+        self._turns = Turns(idle_seconds)
         # Apart, so that a slow disk keeps nobody from asking how far their upload has come.
         self._disk = ThreadPoolExecutor(8, thread_name_prefix="tus-disk")
         self._rows = ThreadPoolExecutor(4, thread_name_prefix="tus-rows")
-        self._pumps = ThreadPoolExecutor(PUMPS, thread_name_prefix="tus-pump")
-        self._pumping = 0
+        self._bodies = Bodies(self._disk)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -116,12 +88,12 @@ class Tus:
         try:
             status, headers, body = await self._answer(scope, receive)
         except Fault as fault:
-            status, headers, body = _problem(fault.status, fault.sentence, fault.headers)
+            status, headers, body = problem(fault.status, fault.sentence, fault.headers)
         except NeurocaasError as error:
-            status, headers, body = _problem(error.http_status, str(error))
-        except _Disconnected:
+            status, headers, body = problem(error.http_status, str(error))
+        except Disconnected:
             return
-        if status >= 400 and _announced_bytes(scope) > READ_ANYWAY_BYTES:
+        if status >= 400 and announced_bytes(scope) > READ_ANYWAY_BYTES:
             headers["Connection"] = "close"
         headers = {"Tus-Resumable": VERSION, "Cache-Control": "no-store", "Content-Length": str(len(body)), **headers}
         listed = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
@@ -136,7 +108,8 @@ class Tus:
         if headers.get("tus-resumable") != VERSION:
             raise Fault(412, f"Tus-Resumable: {VERSION} is right.", {"Tus-Version": VERSION})
         name = str(scope["path"]).removeprefix(self._prefix).strip("/")
-        caller = await self._in_rows(partial(self._authorize, scope))
+        # Who may read may not write by calling it GET.
+        caller = await self._in_rows(partial(self._authorize, {**scope, "method": method}))
         if caller is None:
             raise Fault(401, "Sign in, or send a token, to upload.")
         request = _Request(method=method, name=name, headers=headers, caller=caller)
@@ -172,22 +145,22 @@ class Tus:
             raise Fault(415, "Content-Type: application/offset+octet-stream is right.")
         wanted, size_bytes = request.number("Upload-Offset"), file.row.size_bytes
         checksum = read_checksum(request.headers.get("upload-checksum", ""))
-        async with self._turn(file) as turn, self._opened(file) as descriptor:
+        async with self._turns.take(file.name) as turn, self._opened(file) as descriptor:
             offset = size_bytes if descriptor is None else os.fstat(descriptor).st_size
             if wanted != offset:
                 raise Fault(409, f"Upload-Offset: found {wanted}; {offset} is right.", {"Upload-Offset": str(offset)})
             length = request.headers.get("content-length", "0")
             if length.isdecimal() and int(length) > size_bytes - offset:
                 raise Fault(413, f"Content-Length: found {length}; at most {size_bytes - offset} is right.")
-            transport = direct.transport_of(scope) if _announced_bytes(scope) >= direct.LEAST_BYTES else None
-            if self._pumping >= PUMPS:
+            transport = direct.transport_of(scope) if announced_bytes(scope) >= direct.LEAST_BYTES else None
+            if self._bodies.busy:
                 transport = None
             if descriptor is not None:
                 receiver = Receiver(descriptor, self._digests.take(file.name, offset), checksum)
                 if transport is None:
-                    streaming = self._stream(receiver, size_bytes - offset, turn, receive)
+                    streaming = self._bodies.stream(receiver, size_bytes - offset, turn, receive)
                 else:
-                    streaming = self._pump(receiver, _announced_bytes(scope), turn, receive, transport)
+                    streaming = self._bodies.pump(receiver, announced_bytes(scope), turn, receive, transport)
                 offset = await self._receive(receiver, file, streaming)
         closing = {} if transport is None else {"Connection": "close"}
         return 204, {"Upload-Offset": str(offset), **_expiry(file), **closing}, b""
@@ -217,96 +190,6 @@ class Tus:
             raise Fault(460, "Upload-Checksum: what came does not fit it, and was not kept; send it again.")
         return offset
 
-    async def _stream(self, receiver: Receiver, left: int, turn: _Turn, receive: Receive) -> None:
-        """From the socket to the disk. Whatever ends it, all that came is written before it returns or raises."""
-        loop = asyncio.get_running_loop()
-        writing: asyncio.Future[None] | None = None
-        blocks: list[bytes] = []
-        collected = 0
-        try:
-            more = True
-            while more:
-                message = await _next(receive)
-                turn.seen = loop.time()
-                block: bytes = message.get("body", b"")[: left + 1]
-                more = message.get("more_body", False)
-                if len(block) > left:
-                    blocks.append(block[:left])
-                    raise Fault(413, "More came than Upload-Length says; the rest was not kept.")
-                left -= len(block)
-                if block:
-                    blocks.append(block)
-                    collected += len(block)
-                if collected >= BATCH_BYTES or (blocks and not more):
-                    await _written(writing)
-                    writing = loop.run_in_executor(self._disk, receiver.write, blocks)
-                    blocks, collected = [], 0
-        finally:
-            # A thread can't be cancelled, and must not write to a file that is another connection's by then.
-            await _written(writing)
-            if blocks:
-                await _written(loop.run_in_executor(self._disk, receiver.write, blocks))
-
-    async def _pump(
-        self, receiver: Receiver, left: int, turn: _Turn, receive: Receive, transport: asyncio.Transport
-    ) -> None:
-        """The same by a thread that reads the socket, after what the server has read of the body already."""
-        loop = asyncio.get_running_loop()
-        block: bytes = (await _next(receive)).get("body", b"")
-        transport.pause_reading()  # before the loop turns again, so nothing else is read there
-        try:
-            connection = direct.duplicate(transport)
-        except OSError:  # closed just now
-            raise _Disconnected from None
-
-        def seen() -> None:
-            turn.seen = loop.time()
-
-        def pumped() -> bool:
-            receiver.write([block])
-            return direct.pump(connection, receiver, left - len(block), seen)
-
-        self._pumping += 1
-        pumping = loop.run_in_executor(self._pumps, pumped)
-        try:
-            await asyncio.wait([pumping])
-        except asyncio.CancelledError:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)  # wakes the thread
-            await _written(pumping)
-            raise
-        finally:
-            self._pumping -= 1
-            connection.close()
-        if not pumping.result():
-            transport.abort()
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            raise _Disconnected
-
-    @contextlib.asynccontextmanager
-    async def _turn(self, file: Incoming) -> AsyncIterator[_Turn]:
-        """One connection at a time writes to a file. One that has gone silent loses its turn to the next."""
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        while (other := self._turns.get(file.name)) is not None:
-            if loop.time() - other.seen < self._idle_seconds:
-                raise Fault(423, "Another connection is sending this file; try again in a moment.")
-            other.lost = True
-            other.task.cancel()
-            await other.ended.wait()
-        turn = self._turns[file.name] = _Turn(task=task, seen=loop.time())
-        try:
-            yield turn
-        except asyncio.CancelledError:
-            if not turn.lost:
-                raise
-            task.uncancel()
-            raise Fault(423, "Another connection goes on with this upload.") from None
-        finally:
-            del self._turns[file.name]
-            turn.ended.set()
-
     @contextlib.asynccontextmanager
     async def _opened(self, file: Incoming) -> AsyncIterator[int | None]:
         """The growing file, which no other process writes to either; None if it has all arrived."""
@@ -329,35 +212,6 @@ class Tus:
         return await asyncio.get_running_loop().run_in_executor(self._disk, action)
 
 
-class _Disconnected(Exception):
-    """The sender has gone; nobody is there to be answered."""
-
-
-async def _next(receive: Receive) -> Message:
-    try:
-        async with asyncio.timeout(STALLED_SECONDS):
-            message = await receive()
-    except TimeoutError:
-        raise Fault(408, f"Nothing came for {STALLED_SECONDS:g} seconds; go on with the upload.") from None
-    if message["type"] == "http.disconnect":
-        raise _Disconnected
-    return message
-
-
-async def _written(writing: asyncio.Future[Any] | None) -> None:
-    """Wait for a thread to the end, even when cancelled meanwhile. Raises what it raised."""
-    cancelled = False
-    while writing is not None and not writing.done():
-        try:
-            await asyncio.wait([writing])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    if writing is not None:
-        writing.result()
-
-
 def _grown(file: Incoming) -> tuple[int, bool]:
     """How large the file is, and whether it is whole and no note says so: a server that is killed keeps none."""
     if file.path is None:
@@ -372,11 +226,6 @@ def _grown(file: Incoming) -> tuple[int, bool]:
         return 0, False
     except NotNow:
         return size_bytes, False
-
-
-def _announced_bytes(scope: Scope) -> int:
-    length = dict(scope["headers"]).get(b"content-length", b"0")
-    return int(length) if length.isdigit() else 0
 
 
 def _disk_fault(error: OSError, offset: int) -> Fault:
@@ -408,10 +257,3 @@ def _metadata(header: str) -> dict[str, str]:
     except (binascii.Error, UnicodeDecodeError) as cause:
         raise Refused("Upload-Metadata: keys with UTF-8 text in base64, parted by commas, are right.") from cause
     return found
-
-
-def _problem(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> tuple[int, dict[str, str], bytes]:
-    """As RFC 9457 has it."""
-    title = "Checksum mismatch" if status == 460 else HTTPStatus(status).phrase
-    body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": sentence}).encode()
-    return status, {"Content-Type": "application/problem+json", **(headers or {})}, body

@@ -1,4 +1,4 @@
-"""What pages keep for people: configurations under a name, and which form was already submitted."""
+"""What pages keep for people: configurations under a name."""
 
 from __future__ import annotations
 
@@ -29,18 +29,3 @@ class SavedConfig(models.Model):
 
     def __str__(self) -> str:
         return f"config {self.name} of {self.analysis}"
-
-
-class SubmittedForm(models.Model):
-    """A form that became a job. key: the form's own, so that a second press of the button finds the first one's job."""
-
-    user = models.CharField(max_length=USER_ID_CHARACTERS)
-    key = models.UUIDField()
-    job = models.CharField(max_length=32, blank=True)
-    at = models.DateTimeField(db_index=True)
-
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "key"], name="form_submitted_once")]
-
-    def __str__(self) -> str:
-        return f"form of job {self.job}"

@@ -57,7 +57,7 @@ def quote(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     try:
         wished = asked.request(caller, schema)
         if asked.data:
-            shown["quote"] = shown_quote(quote_of(this_site(), prepared(this_site(), wished)))
+            shown["quote"] = shown_quote(quote_of(this_site(), prepared(this_site(), caller, wished)))
         else:
             resolved.family.complete(wished.config)
     except NeurocaasError as error:

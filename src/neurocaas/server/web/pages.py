@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
-from neurocaas.errors import NeurocaasError
+from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.server.accounts.callers import caller_of
 from neurocaas.server.groups.scope import Caller
 
@@ -26,6 +26,7 @@ def open_page(view: Page[P]) -> Page[P]:
     @wraps(view)
     def opened(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         try:
+            _check_text(request)
             return view(request, *args, **kwargs)
         except NeurocaasError as error:
             return told(request, error)
@@ -75,6 +76,14 @@ def told(request: HttpRequest, error: NeurocaasError) -> HttpResponse:
         return render(request, "components/notice.html", said, status=error.http_status)
     template = {403: "403.html", 404: "404.html"}.get(error.http_status, "refused.html")
     return render(request, template, said, status=error.http_status)
+
+
+def _check_text(request: HttpRequest) -> None:
+    """Raises Refused for text with a zero byte in it, which no view expects and PostgreSQL can't be asked for."""
+    for values in (request.GET, request.POST):
+        for name, texts in values.lists():
+            if any("\0" in str(one) for one in (name, *texts)):
+                raise Refused("The form holds a character that can't be stored; text without it is right.")
 
 
 def _sign_in(request: HttpRequest) -> HttpResponse:

@@ -108,6 +108,7 @@ def frame(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponseBase
     answer = stored(request, this_site().store, file.key, _name(file), inline=True)
     answer["Content-Type"] = kinds.content_type_for(file.path).name
     answer["Content-Security-Policy"] = FRAME
+    answer["X-Frame-Options"] = "SAMEORIGIN"
     return answer
 
 

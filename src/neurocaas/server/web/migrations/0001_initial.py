@@ -13,19 +13,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="SubmittedForm",
-            fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("user", models.CharField(max_length=63)),
-                ("key", models.UUIDField()),
-                ("job", models.CharField(blank=True, max_length=32)),
-                ("at", models.DateTimeField(db_index=True)),
-            ],
-            options={
-                "constraints": [models.UniqueConstraint(fields=("user", "key"), name="form_submitted_once")],
-            },
-        ),
-        migrations.CreateModel(
             name="SavedConfig",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

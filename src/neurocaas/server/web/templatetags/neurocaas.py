@@ -87,6 +87,12 @@ def ago(at: datetime | None, now: datetime | None = None) -> str:
 
 
 @register.filter
+def words(reason: str) -> str:
+    """A reason as people read it: OUT_OF_MEMORY, out of memory."""
+    return reason.replace("_", " ").lower()
+
+
+@register.filter
 def percent(part: float, whole: float) -> int:
     """How much of the whole, 0 to 100; of nothing, nothing."""
     return max(0, min(100, round(100 * part / whole))) if whole else 0
