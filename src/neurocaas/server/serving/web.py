@@ -22,6 +22,8 @@ from neurocaas.server.serving.wiring import this_site
 from neurocaas.server.uploads.direct import DirectProtocol
 
 FINISH_SECONDS = 10
+# Longer than clients and proxies keep a connection that they do not use, or they ask on one as it is closed here.
+IDLE_SECONDS = 75
 # Requests that were accepted together with the order to stop are read before the connections without one are closed.
 LAST_REQUESTS_SECONDS = 0.3
 
@@ -61,6 +63,7 @@ def main(listener: int, ready: int) -> int:
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=FINISH_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
         # X-Forwarded-For and -Proto count only from the proxies named in FORWARDED_ALLOW_IPS: 127.0.0.1 if it is unset.
         proxy_headers=True,
     )
