@@ -209,6 +209,19 @@ def test_a_session_changes_nothing_without_its_csrf_token(site: Roles) -> None:
         assert not changed()
 
 
+def test_an_api_token_opens_no_page_and_changes_nothing_there(site: Roles) -> None:
+    from neurocaas.server.groups.models import Invitation
+
+    before = Invitation.objects.count()
+    for scope in ("read", "manage"):
+        program = site.programs["owner", scope]
+        program.get("/accounts/login/")  # for the cookie that a form needs
+        answers = [program.get("/group"), program.post("/group/invite"), program.get("/operator/admin/")]
+        assert {answer.status_code for answer in answers} == {302}
+        assert all("/login/" in answer["Location"] for answer in answers)
+    assert Invitation.objects.count() == before
+
+
 def test_signing_in_begins_a_session_that_nobody_knew(site: Roles) -> None:
     client = visitor()
     client.cookies["sessionid"] = "a" * 32

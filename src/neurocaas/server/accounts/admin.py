@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 
-from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.accounts.callers import page_caller
 from neurocaas.server.accounts.models import AuditEntry, Token, User
 
 
@@ -18,12 +18,12 @@ class OperatorsAdmin(admin.AdminSite):
     site_header = "NeuroCAAS"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        caller = caller_of(request)
+        caller = page_caller(request)
         return caller is not None and caller.operator
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # noqa: ARG002
         """For somebody who is signed in already, and may not come in, there is no such page, as with all of them."""
-        if caller_of(request) is not None:
+        if page_caller(request) is not None:
             raise Http404
         return redirect_to_login(request.get_full_path())
 

@@ -24,6 +24,11 @@ def caller_of(request: HttpRequest) -> Caller | None:
     return known
 
 
+def page_caller(request: HttpRequest) -> Caller | None:
+    """The same for a page. An API token opens none: it has a scope, to which only the API can hold it."""
+    return None if bearer(request) else caller_of(request)
+
+
 def api_caller(request: HttpRequest) -> Caller | None:
     """The same for a program, whom another group than the one it named would only surprise. Raises NotFound."""
     found, named = caller_of(request), named_group(request)

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from neurocaas.errors import NotFound
-from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.accounts.callers import page_caller
 from neurocaas.server.analyses import Resolved
 from neurocaas.server.catalogue import versions as history
 from neurocaas.server.catalogue.listing import check_visible, listed, search
@@ -28,7 +28,7 @@ ACCESS = {"public": True, "custom": False}
 @open_page
 def index(request: HttpRequest) -> HttpResponse:
     """Those that the caller may use; for visitors, those that are open to all."""
-    everything = listed(this_site(), caller_of(request))
+    everything = listed(this_site(), page_caller(request))
     words, subfield, access = (request.GET.get(name, "")[:200] for name in ("q", "subfield", "access"))
     shown = {
         "analyses": search(everything, words=words, subfield=subfield, public=ACCESS.get(access)),

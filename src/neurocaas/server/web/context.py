@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 
-from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.accounts.callers import page_caller
 from neurocaas.server.groups.scope import Caller
 from neurocaas.server.serving.wiring import this_site
 
@@ -25,6 +25,6 @@ def site_and_caller(request: HttpRequest) -> dict[str, Any]:
 
 def _caller(request: HttpRequest) -> Caller | None:
     try:
-        return caller_of(request) if hasattr(request, "user") else None
+        return page_caller(request) if hasattr(request, "user") else None
     except SuspiciousOperation:  # the page that refuses such a request can't read it either
         return None

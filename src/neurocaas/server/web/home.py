@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.accounts.callers import page_caller
 from neurocaas.server.catalogue.listing import listed
 from neurocaas.server.serving.wiring import this_site
 from neurocaas.server.web.pages import open_page
@@ -15,7 +15,7 @@ JOBS, ANALYSES = 6, 6
 
 @open_page
 def home(request: HttpRequest) -> HttpResponse:
-    caller = caller_of(request)
+    caller = page_caller(request)
     analyses = listed(this_site(), caller)
     shown = {"analyses": analyses[:ANALYSES], "more": max(0, len(analyses) - ANALYSES)}
     if caller is not None:

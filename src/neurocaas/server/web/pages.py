@@ -12,7 +12,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 
 from neurocaas.errors import NeurocaasError, Refused
-from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.accounts.callers import page_caller
 from neurocaas.server.groups.scope import Caller
 
 P = ParamSpec("P")
@@ -39,7 +39,7 @@ def page(view: MemberPage[P]) -> Page[P]:
 
     @wraps(view)
     def opened(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        caller = caller_of(request)
+        caller = page_caller(request)
         if caller is None:
             return _sign_in(request)
         return view(request, caller, *args, **kwargs)

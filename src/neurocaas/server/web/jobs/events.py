@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from django.utils.html import format_html
 
 from neurocaas.errors import NeurocaasError
-from neurocaas.server.accounts.callers import caller_of
+from neurocaas.server.accounts.callers import page_caller
 from neurocaas.server.groups.scope import Caller, To
 from neurocaas.server.groups.scope import caller as caller_now
 from neurocaas.server.jobs.status import ENDED
@@ -67,7 +67,7 @@ async def stack_events(request: HttpRequest, job_id: str, index: int) -> HttpRes
 async def _answer(
     request: HttpRequest, jobs: Sequence[str], to: To | None, look: Callable[[], Look]
 ) -> HttpResponseBase:
-    caller = await sync_to_async(caller_of)(request)
+    caller = await sync_to_async(page_caller)(request)
     if caller is None:
         return HttpResponse("Sign in again.", status=403, content_type="text/plain")
     try:
