@@ -120,7 +120,7 @@ def _jobs(site: Any, root: Path) -> dict[str, Any]:
         asked = Request(
             analysis=analysis, data=tuple(items[name] for name in names), group=LAB, user=user, config=config
         )
-        made = submit(site, asked, lambda blueprint, data, more: stage_items(LAB, blueprint, data, more))
+        made = submit(site, asked, lambda blueprint, data, more: stage_items([LAB], blueprint, data, more))
         daemon.wake(site.settings)
         return made.id
 
