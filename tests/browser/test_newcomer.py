@@ -16,7 +16,7 @@ from support.browsing import Person, drop, person
 from support.mail import Mailbox, mailbox
 from support.recordings import large_movie, small_recordings
 from support.served import served
-from support.sites import make_site
+from support.sites import make_site, until
 
 FOLDER = "newcomer"
 RUN_MS = 180_000
@@ -118,12 +118,7 @@ def watch_it_run(ada: Person, large: str) -> str:
     page.locator("#stacks").get_by_role("link", name=large).click()
     log = page.locator("pre.console")
     before = log.inner_text()
-    page.wait_for_function(
-        "before => document.querySelector('pre.console').innerText.length > before.length"
-        " && /Running/.test(document.querySelector('[sse-swap=state]').innerText)",
-        arg=before,
-        timeout=RUN_MS,
-    )
+    until(lambda: len(log.inner_text()) > len(before), RUN_MS / 1000)
     expect(log).to_contain_text("2,400 frames")  # what pca says that it has before it
     ada.shot(FOLDER, "ada-09-live-log")
     page.locator("main").get_by_role("link", name=job).first.click()
@@ -139,7 +134,7 @@ def look_at_results(ada: Person, job: str, folder: Path) -> None:
     page.locator(".deeds").get_by_role("link", name="Results").click()
     page.locator("#files").get_by_role("link", name="figure.png").first.click()
     page.locator("#viewer").get_by_role("heading", name="figure.png").wait_for()
-    page.wait_for_function("document.querySelector('#viewer img')?.naturalWidth > 500")
+    until(lambda: page.evaluate("(document.querySelector('#viewer img')?.naturalWidth ?? 0) > 500"))
     ada.shot(FOLDER, "ada-11-figure")
     with page.expect_download() as coming:
         page.get_by_role("link", name="Download all").click()

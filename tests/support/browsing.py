@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect, sync_playwright
 
+from support.sites import until
+
 ARTEFACTS = Path(__file__).resolve().parents[2] / ".artefacts" / "browser"
 ARGUMENTS = [
     "--no-sandbox",
@@ -85,7 +87,9 @@ class Person:
     def settle(self) -> None:
         """Until htmx has put everything into the page that loading it asks for."""
         self.page.wait_for_load_state("load")
-        self.page.wait_for_function("() => !document.querySelector('.htmx-request, .htmx-settling, .htmx-swapping')")
+        # Playwright's own waiting evaluates text in the page, which the site's policy rightly refuses.
+        busy = "document.querySelector('.htmx-request, .htmx-settling, .htmx-swapping') !== null"
+        until(lambda: not self.page.evaluate(busy))
 
     def shot(self, folder: str, name: str, *, full: bool = True) -> None:
         """Keep what they see as .artefacts/browser/FOLDER/NAME.png"""

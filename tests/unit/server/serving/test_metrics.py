@@ -59,7 +59,7 @@ def test_figures_are_those_of_the_database_with_as_many_queries_for_any_number_o
     assert 'neurocaas_jobs{status="waiting"} 1.0' in figures
     assert "neurocaas_spent_dollars_total 2.5" in figures
     (age,) = [line for line in figures.splitlines() if line.startswith("neurocaas_queue_age_seconds ")]
-    assert 80 < float(age.split()[1]) < 200
+    assert float(age.split()[1]) >= 90  # and as many more as the tests before this one took
     before = counters.registry.get_sample_value("neurocaas_upload_bytes_total")
     assert before is not None
     counters.uploaded(1000)
