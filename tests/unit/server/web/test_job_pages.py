@@ -215,6 +215,19 @@ def test_a_stack_shows_its_log_escaped(website: Website) -> None:
         assert website.client("ada").get(f"/jobs/{job.id}/stacks/{wrong}").status_code == 404, wrong
 
 
+def test_beside_the_progress_of_a_running_stack_stands_a_percentage(website: Website) -> None:
+    """And not its log, which the page once called by a name that the bar took for its words."""
+    from neurocaas.server.jobs.models import Job, Stack
+    from neurocaas.server.jobs.status import Status
+
+    job = website.finish(website.job(), {"a.txt": b"a"}, log="frame 1\nframe 2\n")
+    Job.objects.filter(pk=job.pk).update(status=Status.RUNNING)
+    Stack.objects.filter(job=job).update(status=Status.RUNNING, progress=0.5)
+    page = said(website.client("ada").get(f"/jobs/{job.id}/stacks/0"))
+    assert '<span class="number">50 %</span>' in page
+    assert page.count("frame 2") == 1
+
+
 def test_results_are_listed_searched_shown_and_downloaded_together(website: Website) -> None:
     files = {
         "mean.csv": b"x,y\n1,2\n",

@@ -33,7 +33,7 @@ def stack(request: HttpRequest, caller: Caller, job_id: str, index: int) -> Http
     context = about(found, attempts) | {
         "chosen": chosen,
         "named": bool(request.GET.get("attempt")),
-        "text": text,
+        "log": text,
         "cut": output.cut if output else False,
         "after": output.after if output else -1,
         "charts": output.charts() if output else {},
