@@ -61,6 +61,36 @@ class FetchLimits(Document):
         return int(self.max_gib * (1 << 30))
 
 
+class Lifecycle(Document):
+    """What the site's bucket does by itself. Days are whole, since AWS counts so.
+
+    abandoned_days: until parts of an upload that was never completed go. exchange_days: until what no runner fetched
+    goes. checkpoint_days: until a checkpoint that was left behind goes; None: never. cold_days: until results and data
+    move to a cheaper class that is still read at once; None: never. cold_class: that class.
+    """
+
+    abandoned_days: Annotated[int, Field(ge=1)] = 2
+    exchange_days: Annotated[int, Field(ge=1)] = 8
+    checkpoint_days: Annotated[int, Field(ge=1)] | None = 30
+    cold_days: Annotated[int, Field(ge=0)] | None = None
+    cold_class: Literal["INTELLIGENT_TIERING", "GLACIER_IR", "STANDARD_IA"] = "INTELLIGENT_TIERING"
+
+
+class StorageSettings(Document):
+    """The site's bucket, where its store is on S3.
+
+    encryption: "AES256", or the ARN of a KMS key. runner_role: the role whose sessions runners beyond this machine get.
+    session_minutes: how long such a session lasts; it is renewed at half of that, and so long the manager may be away.
+    ticket_hours: how long a ticket can be exchanged, for jobs that queue elsewhere.
+    """
+
+    encryption: Annotated[str, Field(pattern=r"^(AES256|arn:aws[\w-]*:kms:.+)$")] = "AES256"
+    lifecycle: Lifecycle = Lifecycle()
+    runner_role: Annotated[str, Field(pattern=r"^(arn:.+)?$")] = ""
+    session_minutes: Annotated[int, Field(ge=15, le=720)] = 60
+    ticket_hours: Annotated[int, Field(ge=1, le=168)] = 168
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
@@ -70,6 +100,7 @@ class SiteDocument(Document):
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
     store: str = "file"
+    storage: StorageSettings = StorageSettings()
     provider: str = "local"
     local: LocalMachine = LocalMachine()
     idle_minutes: Annotated[float, Field(gt=0)] = 10
