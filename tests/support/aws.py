@@ -82,11 +82,23 @@ class Aws:
 
     def requests(self) -> dict[str, Counter[str]]:
         """How many S3 requests each access key has made since the start: GET, HEAD, PUT, POST, DELETE, LIST."""
+        counted: dict[str, Counter[str]] = {}
+        for key, method, _, count in self._counted():
+            counted.setdefault(key, Counter())[method] += count
+        return counted
+
+    def requests_about(self, job: str) -> Counter[str]:
+        """How many were made about the objects of a job, by whomever."""
+        counted: Counter[str] = Counter()
+        for _, method, about, count in self._counted():
+            if about == job:
+                counted[method] += count
+        return counted
+
+    def _counted(self) -> list[tuple[str, str, str, int]]:
         with urllib.request.urlopen(f"{self.endpoint}/neurocaas/requests", timeout=20) as answer:
-            counted: dict[str, Counter[str]] = {}
-            for key, method, count in json.load(answer):
-                counted.setdefault(key, Counter())[method] += count
-            return counted
+            found: list[tuple[str, str, str, int]] = json.load(answer)
+        return found
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@
 Here each S3 request of a user of IAM's or of an assumed role is allowed only if the principal's policies allow it and,
 in a session with a policy, that policy too. Everything else (other services, the key `ADMIN`) is as in moto.
 
-`GET /neurocaas/requests` answers how many S3 requests each access key has made, by method ("LIST" apart from "GET").
+`GET /neurocaas/requests` answers how many S3 requests each access key has made, by method ("LIST" apart from "GET")
+and by the job whose objects they were about ("" for others).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Enforcing:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._lock = Lock()
-        self.requests: Counter[tuple[str, str]] = Counter()
+        self.requests: Counter[tuple[str, str, str]] = Counter()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/neurocaas/requests":
@@ -47,8 +48,9 @@ class Enforcing:
             return self._app(environ, start_response)  # type: ignore[no-any-return]
         bucket, _, name = environ["PATH_INFO"].lstrip("/").encode("latin-1").decode().partition("/")
         method = environ["REQUEST_METHOD"]
+        job = re.search(r"groups/[^/]+/jobs/([^/]+)", name or query.get("prefix", ""))
         with self._lock:
-            self.requests[key, "LIST" if method == "GET" and not name else method] += 1
+            self.requests[key, "LIST" if method == "GET" and not name else method, job.group(1) if job else ""] += 1
         wanted = [*actions(method, bucket, name, query, environ)]
         problem = ended(query) or refusal(key, environ.get("HTTP_X_AMZ_SECURITY_TOKEN"), wanted, query)
         if problem:
