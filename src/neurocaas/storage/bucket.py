@@ -11,7 +11,6 @@ from typing import Any
 from neurocaas.settings import Lifecycle, StorageSettings
 
 RULE_IDS = "neurocaas:"  # by which the rules of this platform's sites are told from others' in the same bucket
-COLD_LEAST_BYTES = 128 * 1024  # below this the cheaper classes cost more than they save
 PUBLIC_ACCESS_BLOCK = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
@@ -25,7 +24,7 @@ class Rule:
     """One lifecycle rule, on all keys that begin with `prefix` ("" for all).
 
     abandoned_days: parts of uploads that were never completed go. expiry_days: objects go. cold_days, cold_class:
-    objects of COLD_LEAST_BYTES and more move to a storage class.
+    objects move to a storage class; S3 by itself leaves those below 128 KiB, which would cost more there.
     """
 
     id: str
@@ -43,7 +42,6 @@ class Rule:
         if self.expiry_days is not None:
             rule["Expiration"] = {"Days": self.expiry_days}
         if self.cold_days is not None:
-            rule["Filter"] = {"And": {"Prefix": self.prefix, "ObjectSizeGreaterThan": COLD_LEAST_BYTES - 1}}
             rule["Transitions"] = [{"Days": self.cold_days, "StorageClass": self.cold_class}]
         return rule
 
@@ -55,7 +53,6 @@ class Rule:
         if self.expiry_days is not None:
             rule["ExpirationInDays"] = self.expiry_days
         if self.cold_days is not None:
-            rule["ObjectSizeGreaterThan"] = str(COLD_LEAST_BYTES - 1)
             rule["Transitions"] = [{"TransitionInDays": self.cold_days, "StorageClass": self.cold_class}]
         return rule
 

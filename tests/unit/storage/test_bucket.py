@@ -28,7 +28,7 @@ def test_what_grows_cold_can_be_read_at_once() -> None:
     (cold,) = [rule for rule in lifecycle_rules(Lifecycle(cold_days=0), "site") if rule.cold_days is not None]
     assert cold.prefix == "site/groups/"
     assert cold.cold_class == "INTELLIGENT_TIERING"
-    assert cold.for_s3()["Filter"] == {"And": {"Prefix": "site/groups/", "ObjectSizeGreaterThan": 131071}}
+    assert cold.for_s3()["Transitions"] == [{"Days": 0, "StorageClass": "INTELLIGENT_TIERING"}]
     assert cold.for_cloudformation()["Transitions"] == [{"TransitionInDays": 0, "StorageClass": "INTELLIGENT_TIERING"}]
 
 
