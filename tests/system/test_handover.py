@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from neurocaas.bank import handover
 from neurocaas.bank.handover import RECORD, Handovers
 from neurocaas.errors import NeurocaasError, NotFound, Refused, StorageFailed
 from neurocaas.reasons import Reason
+from neurocaas.runner import arrival
 from neurocaas.runner.arrival import Arrived, arrive
 from neurocaas.runner.document import ExitRecord
 from neurocaas.settings import Settings, SiteDocument, StorageSettings
@@ -188,9 +190,13 @@ def test_a_ticket_ends(far: Far) -> None:
         arrive(ticket.replace("X-Amz-Expires=604800", "X-Amz-Expires=0"))
 
 
-def test_no_message_tells_the_ticket(far: Far) -> None:
+def test_no_message_tells_the_ticket(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrival, "PAUSES_SECONDS", (0.0,))
     ticket = far.hand_over(far.document())
-    for wrong in (ticket.replace("X-Amz-Expires=604800", "X-Amz-Expires=0"), ticket.replace("http://", "http://0")):
+    for wrong in (
+        ticket.replace("X-Amz-Expires=604800", "X-Amz-Expires=0"),
+        ticket.replace(":" + far.aws.endpoint.rpartition(":")[2], ":1"),
+    ):
         with pytest.raises(NeurocaasError) as told:
             arrive(wrong)
         assert "Signature" not in str(told.value)
@@ -332,6 +338,25 @@ def test_a_new_manager_goes_on_renewing_and_forgets_what_has_ended(far: Far) -> 
     next_manager.renew()
     assert far.store.head(keys.credentials(document["prefix"])) is None
     assert here.document.attempt == document["attempt"]
+
+
+def test_many_are_renewed_a_few_at_a_time_and_those_that_wait_longest_first(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handover, "MOST_AT_ONCE", 2)
+    documents = [far.document() for _ in range(3)]
+    for document in documents:
+        far.hand_over(document)
+        far.clock.now += timedelta(seconds=1)
+    far.clock.now += timedelta(minutes=31)
+
+    def renewed() -> list[bool]:
+        return [far.store.head(keys.credentials(document["prefix"])) is not None for document in documents]
+
+    far.handovers.renew()
+    assert renewed() == [True, True, False]
+    far.handovers.renew()
+    assert renewed() == [True, True, True]
 
 
 def test_a_token_service_that_fails_hands_nothing_over_and_stops_no_sweep(far: Far) -> None:
