@@ -18,7 +18,7 @@ from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.settings import Settings, StorageSettings
 from neurocaas.storage import Store, keys, open_store
 from neurocaas.storage.credentials import Connection, SessionCredentials
-from neurocaas.storage.scope import scope_of, session_policy
+from neurocaas.storage.scope import POLICY_CHARACTERS, PolicyTooLong, scope_of, session_policy
 
 log = logging.getLogger(__name__)
 
@@ -119,17 +119,29 @@ class Handovers:
 
     def _minted(self, one: _HandedOver) -> SessionCredentials:
         storage = self._checked()
-        bucket, prefix = self._place()
-        key = storage.encryption if storage.encryption.startswith("arn:") else ""
-        scope = scope_of(one.document, one.exchange)
-        partition = storage.runner_role.split(":")[1]
-        policy = session_policy(
-            bucket, prefix, scope, kms_key=key, partition=partition if partition.startswith("aws") else "aws"
-        )
         minutes = storage.session_minutes
-        credentials = self._mint(storage.runner_role, policy, one.document["attempt"], minutes * 60)
+        for characters in (POLICY_CHARACTERS, POLICY_CHARACTERS // 2):
+            policy = self._policy(one, storage, characters)
+            try:
+                credentials = self._mint(storage.runner_role, policy, one.document["attempt"], minutes * 60)
+                break
+            except PolicyTooLong:
+                if characters < POLICY_CHARACTERS:
+                    raise
         one.renew_at = self._clock() + timedelta(minutes=minutes / 2)
         return credentials
+
+    def _policy(self, one: _HandedOver, storage: StorageSettings, characters: int) -> dict[str, Any]:
+        bucket, prefix = self._place()
+        partition = storage.runner_role.split(":")[1]
+        return session_policy(
+            bucket,
+            prefix,
+            scope_of(one.document, one.exchange),
+            kms_key=storage.encryption if storage.encryption.startswith("arn:") else "",
+            partition=partition if partition.startswith("aws") else "aws",
+            characters=characters,
+        )
 
     def _sealed(self, one: _HandedOver, credentials: SessionCredentials) -> bytes:
         sealed = {

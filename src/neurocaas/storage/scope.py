@@ -8,10 +8,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurocaas.errors import Refused
+from neurocaas.errors import Refused, StorageFailed
 from neurocaas.storage import keys
 
 POLICY_CHARACTERS = 2048  # what STS accepts as a session policy
+
+
+class PolicyTooLong(StorageFailed):
+    """STS also packs policies, by rules that it does not tell, and this one is too long in that form."""
+
 
 _OBJECT_ACTIONS = (
     "s3:GetObject",
@@ -58,9 +63,15 @@ def scope_of(document: Mapping[str, Any], exchange: str = "") -> Scope:
 
 
 def session_policy(
-    bucket: str, store_prefix: str, scope: Scope, *, kms_key: str = "", partition: str = "aws"
+    bucket: str,
+    store_prefix: str,
+    scope: Scope,
+    *,
+    kms_key: str = "",
+    partition: str = "aws",
+    characters: int = POLICY_CHARACTERS,
 ) -> dict[str, Any]:
-    """The IAM policy of an attempt's session, of at most 2,048 characters as `policy_text` writes it.
+    """The IAM policy of an attempt's session, of at most so many characters as `policy_text` writes it.
 
     bucket, store_prefix: where the store is ("" if at the top of its bucket). kms_key: the ARN of the key that
     encrypts the bucket, if it has one of its own. partition: of AWS, such as aws-cn.
@@ -73,10 +84,10 @@ def session_policy(
     for gather in (_as_they_are, _by_content_and_job, _by_data, _by_group):
         folders, read = gather(scope)
         policy = _policy(f"arn:{partition}:s3:::{bucket}", store_prefix, scope, read, folders, kms_key)
-        if len(policy_text(policy)) <= POLICY_CHARACTERS:
+        if len(policy_text(policy)) <= characters:
             return policy
     raise Refused(
-        f"What the attempt {scope.own[:80]} may reach can't be said in the {POLICY_CHARACTERS:,} characters of a "
+        f"What the attempt {scope.own[:80]} may reach can't be said in {characters:,} characters of a "
         "session policy; shorter names of the group, the bucket or the store's prefix are right."
     )
 
