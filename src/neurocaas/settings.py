@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, IPvAnyNetwork
+from pydantic import Field, IPvAnyNetwork, model_validator
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
 
 SITE_FILE = "site.json"
 STATE_FOLDER = ".neurocaas"
+IA_DAYS = 30
 
 
 class LocalMachine(Document):
@@ -61,6 +62,41 @@ class FetchLimits(Document):
         return int(self.max_gib * (1 << 30))
 
 
+class Lifecycle(Document):
+    """What the site's bucket does by itself. Days are whole, since AWS counts so.
+
+    abandoned_days: until the parts of an upload that was never completed go; the site itself gives it a week.
+    exchange_days: until what no runner fetched goes. cold_days: until what groups have moves to a cheaper class that is
+    still read at once; left out, never. cold_class: that class.
+    """
+
+    abandoned_days: Annotated[int, Field(ge=1)] = 8
+    exchange_days: Annotated[int, Field(ge=1)] = 8
+    cold_days: Annotated[int, Field(ge=0)] | None = None
+    cold_class: Literal["INTELLIGENT_TIERING", "GLACIER_IR", "STANDARD_IA"] = "INTELLIGENT_TIERING"
+
+    @model_validator(mode="after")
+    def _as_aws_allows(self) -> Self:
+        if self.cold_class == "STANDARD_IA" and self.cold_days is not None and self.cold_days < IA_DAYS:
+            raise ValueError(f"at least {IA_DAYS} cold_days, which AWS demands for STANDARD_IA,")
+        return self
+
+
+class StorageSettings(Document):
+    """The site's bucket, where its store is on S3.
+
+    encryption: "AES256", or the ARN of a KMS key. runner_role: the role whose sessions runners beyond this machine get.
+    session_minutes: how long such a session lasts; it is renewed at half of that, and so long the manager may be away.
+    ticket_hours: how long a ticket can be exchanged, for jobs that queue elsewhere.
+    """
+
+    encryption: Annotated[str, Field(pattern=r"^(AES256|arn:aws[\w-]*:kms:.+)$")] = "AES256"
+    lifecycle: Lifecycle = Lifecycle()
+    runner_role: Annotated[str, Field(pattern=r"^(arn:.+)?$")] = ""
+    session_minutes: Annotated[int, Field(ge=15, le=720)] = 60
+    ticket_hours: Annotated[int, Field(ge=1, le=168)] = 168
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
@@ -71,6 +107,7 @@ class SiteDocument(Document):
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
     store: str = "file"
+    storage: StorageSettings = StorageSettings()
     providers: Annotated[tuple[str, ...], Field(min_length=1)] = ("local",)
     local: LocalMachine = LocalMachine()
     idle_minutes: Annotated[float, Field(gt=0)] = 10
