@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -110,6 +112,15 @@ def far(as_admin: Aws, own_bench: Bench, tmp_path: Path) -> Far:
     )
 
 
+def archive(mode: str, name: str, content: bytes) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode=mode) as tar:  # type: ignore[call-overload]
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = len(content), 0o755
+        tar.addfile(entry, io.BytesIO(content))
+    return held.getvalue()
+
+
 def arrived(far: Far, **changes: Any) -> Arrived:
     given = {"name": "movie", "form": "file", "filename": "m.txt", "key": INPUT, "sha256": "0" * 64, "size_bytes": 15}
     return arrive(far.hand_over(far.document(inputs=[given], **changes)))
@@ -134,6 +145,28 @@ def test_a_runner_with_nothing_but_a_ticket_performs_the_attempt(far: Far) -> No
     assert far.log(document) == "the group's own"
     assert far.store.get(keys.result(document["prefix"], "copy.txt")) == b"the group's own"
     assert list(far.store.list("exchange")) == []
+
+
+def test_what_the_analysis_needs_is_brought_with_the_same_credentials(far: Far) -> None:
+    """Its workflow, a tree of its environment, a folder, and a folder put together from parts."""
+    version, tree = "versions/look/abc.tar", keys.tree_archive("e1")
+    script = b"cat /opt/tree/tool; cat /job/inputs/folder/f/*; cat /job/inputs/parts/p/*"
+    far.store.put(version, archive("w", "workflow.sh", script))
+    far.store.put(tree, archive("w:gz", "tool", b"tool "))
+    for name in ("a", "b"):
+        far.store.put(keys.content_folder_file("lab", "c2", name), f"{name} ".encode())
+    folder = {"name": "folder", "form": "folder", "filename": "f", "key": keys.content_folder("lab", "c2")}
+    part = {"path": "one", "key": INPUT}
+    parts = {"name": "parts", "form": "folder", "filename": "p", "parts": [part]}
+    document = far.document(
+        workflow={"files": "/nowhere/abc", "archive": version},
+        environment={"mounts": [{"source": "/nowhere/e1/tree", "target": "/opt/tree", "archive": tree}]},
+        inputs=[one | {"sha256": "0" * 64, "size_bytes": 4} for one in (folder, parts)],
+        shelf=str(far.bench.folder / "shelf"),
+    )
+    assert far.run(far.hand_over(document)).returncode == 0
+    assert far.record(document).succeeded, far.record(document).message
+    assert far.log(document) == "tool a b the group's own"
 
 
 def test_a_ticket_is_exchanged_once(far: Far) -> None:
