@@ -180,6 +180,9 @@ class SimulatedCloud:
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         return {handle: self._state(handle) for handle in handles}
 
+    def why(self, handle: str) -> str:  # noqa: ARG002 (there is nothing to say)
+        return ""
+
     def interrupt(self, handle: str) -> None:
         if handle in self._running:
             self.finish(handle, reason="CANCELLED", message="Cancelled.")
