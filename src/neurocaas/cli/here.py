@@ -92,6 +92,7 @@ class Here:
             timeout_minutes=asked.timeout_minutes,
             save=asked.save,
             fresh=asked.fresh,
+            provider=asked.provider,
         )
         return Local(site, prepare(site, request))
 
@@ -101,11 +102,11 @@ class Here:
 
         return Local(self.site, prepare_retry(self.site, row, user()))
 
-    def propose_reproduction(self, facts: Facts, folders: Sequence[Path]) -> Local:
+    def propose_reproduction(self, facts: Facts, folders: Sequence[Path], provider: str) -> Local:
         site = self.site
         from neurocaas.server.jobs.reproducing import prepare_reproduction
 
-        return Local(site, prepare_reproduction(site, facts, folders, self._group, user()))
+        return Local(site, prepare_reproduction(site, facts, folders, self._group, user(), provider))
 
     def jobs(self, last: int) -> list[Json]:
         _ = self.site
@@ -260,7 +261,7 @@ class Local:
     def _elsewhere(self, step: StepQuote) -> list[tuple[str, str]]:
         """What the same would be on AWS, for a site that does not run there."""
         settings = self._site.settings
-        if settings.site.provider == "aws":
+        if "aws" in settings.site.providers:
             return []
         from neurocaas.bank import choose, site_catalogue
 
@@ -270,7 +271,7 @@ class Local:
         except Refused:
             return []
         price = f"${cloud.taken.price_per_hour:.3f} an hour, prices of {catalogue.on_demand_as_of}"
-        return [(f"aws {cloud.taken.name}", f"{price}; this site's provider is {settings.site.provider}")]
+        return [(f"aws {cloud.taken.name}", f"{price}; this site has {' and '.join(settings.site.providers)}")]
 
 
 def _summary(resolved: Resolved) -> Json:
