@@ -25,6 +25,14 @@ class LocalMachine(Document):
     price_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal(0)
 
 
+class Images(Document):
+    """Container images. engine: what builds and runs them; left out, the first of Podman and Docker that is found.
+    base: the image that images of `python` environments stand on; left out, a minimal Debian made from its packages."""
+
+    engine: Literal["", "podman", "docker"] = ""
+    base: str = ""
+
+
 class Web(Document):
     """The website. url: where people reach it. sign_up: who may make an account: anybody, only people with a code from
     a group, or nobody. storage_gib: what a group may stage, unless its profile says otherwise. data_days: how long
@@ -141,6 +149,7 @@ class SiteDocument(Document):
     storage: StorageSettings = StorageSettings()
     providers: Annotated[tuple[str, ...], Field(min_length=1)] = ("local",)
     local: LocalMachine = LocalMachine()
+    images: Images = Images()
     idle_minutes: Annotated[float, Field(gt=0)] = 10
     operators: tuple[str, ...] = ()
     analyses_of_new_groups: tuple[str, ...] = ("*",)
