@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError
@@ -171,3 +171,11 @@ class Provider(Supplier, Protocol):
 
     def repository(self) -> str:
         """Where images are pushed to, `registry/name`, for a provider that wants environments as images; else ""."""
+
+
+@runtime_checkable
+class SignsIn(Protocol):
+    """A provider whose repository asks who pushes to it, and that knows what to answer."""
+
+    def sign_in(self) -> tuple[str, str]:
+        """User and password, good for some hours. Raises RemoteFailed."""

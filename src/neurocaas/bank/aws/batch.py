@@ -58,6 +58,7 @@ class Batch:
         instance_type: InstanceType,
         ticket: str,
         timeout_seconds: int,
+        tags: Mapping[str, str],
     ) -> str:
         """Have Batch run the runner on a whole instance of this type, once. Returns the job's id."""
         asked = [("VCPU", instance_type.vcpus), ("MEMORY", instance_type.memory_mib), ("GPU", instance_type.gpus)]
@@ -66,6 +67,7 @@ class Batch:
                 jobName=name,
                 jobQueue=queue,
                 jobDefinition=definition,
+                tags=tags,
                 containerOverrides={
                     "resourceRequirements": [{"type": kind, "value": str(many)} for kind, many in asked if many],
                     "environment": [{"name": TICKET, "value": ticket}],
@@ -104,7 +106,7 @@ class Batch:
         if image not in self._definitions:
             name = definition_name(stack.name, image)
             properties = container_properties(image, stack)
-            self._definitions[image] = self._registered(name, properties) or self._register(name, properties)
+            self._definitions[image] = self._registered(name, properties) or self._register(name, properties, stack)
         return self._definitions[image]
 
     def trouble(self, queue: str) -> str:
@@ -136,7 +138,7 @@ class Batch:
         same = all(held.get(part) == value for part, value in properties.items() if part in _COMPARED)
         return str(newest["jobDefinitionArn"]) if same else ""
 
-    def _register(self, name: str, properties: Mapping[str, Any]) -> str:
+    def _register(self, name: str, properties: Mapping[str, Any], stack: DeployedStack) -> str:
         with told("register a job definition"):
             answer = self._client.register_job_definition(
                 jobDefinitionName=name,
@@ -145,16 +147,17 @@ class Batch:
                 retryStrategy={"attempts": 1},
                 platformCapabilities=["EC2"],
                 propagateTags=True,
+                tags=stack.tags,
             )
         return str(answer["jobDefinitionArn"])
 
 
-_COMPARED = frozenset({"image", "command", "jobRoleArn", "executionRoleArn", "privileged"})
+_COMPARED = frozenset({"image", "command", "jobRoleArn", "executionRoleArn", "privileged", "logConfiguration"})
 
 
 def container_properties(image: str, stack: DeployedStack) -> dict[str, Any]:
     """How the image of an environment is run. What a stack needs of vCPUs and memory is said when it is submitted."""
-    return {
+    properties: dict[str, Any] = {
         "image": image,
         "command": [],  # the image's entrypoint is the runner, which finds its ticket in the environment
         # The instance is this stack's alone; the runner makes the workflow's sandbox inside the container.
@@ -165,6 +168,10 @@ def container_properties(image: str, stack: DeployedStack) -> dict[str, Any]:
         "linuxParameters": {"initProcessEnabled": True},
         "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "512"}],
     }
+    if stack.log_group:
+        options = {"awslogs-group": stack.log_group, "awslogs-stream-prefix": "runner"}
+        properties["logConfiguration"] = {"logDriver": "awslogs", "options": options}
+    return properties
 
 
 def definition_name(stack: str, image: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import math
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from neurocaas.bank.aws.account import Account, NotAnswering
+from neurocaas.bank.aws.account import Account, NotAnswering, told
 from neurocaas.bank.aws.batch import Batch, BatchJob, job_name
 from neurocaas.bank.aws.container import inside
 from neurocaas.bank.aws.events import Events
@@ -88,6 +89,12 @@ class AwsProvider:
     def repository(self) -> str:
         return self._settings.repository or self._stack.repository
 
+    def sign_in(self) -> tuple[str, str]:
+        with told("let images be pushed"):
+            [given] = self._account.client("ecr").get_authorization_token()["authorizationData"]
+        user, _, password = base64.b64decode(given["authorizationToken"]).decode().partition(":")
+        return user, password
+
     def instance_types(self) -> tuple[InstanceType, ...]:
         return tuple(self._types.values())
 
@@ -121,6 +128,7 @@ class AwsProvider:
                 instance_type=self._types[instance_type.name],
                 ticket=self._handovers.hand_over(document, launch.work),
                 timeout_seconds=max(LEAST_TIMEOUT_SECONDS, math.ceil(document["timeout_seconds"]) + MARGIN_SECONDS),
+                tags=self._stack.tags,
             )
         except NotAnswering as cause:
             # If the job was taken on all the same, its runner finds no lease and ends.
