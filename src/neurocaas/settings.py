@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, IPvAnyNetwork, model_validator
 
@@ -14,6 +14,7 @@ from neurocaas.errors import NotFound
 
 SITE_FILE = "site.json"
 STATE_FOLDER = ".neurocaas"
+IA_DAYS = 30
 
 
 class LocalMachine(Document):
@@ -72,16 +73,21 @@ class FetchLimits(Document):
 class Lifecycle(Document):
     """What the site's bucket does by itself. Days are whole, since AWS counts so.
 
-    abandoned_days: until parts of an upload that was never completed go. exchange_days: until what no runner fetched
-    goes. checkpoint_days: until a checkpoint that was left behind goes; None: never. cold_days: until results and data
-    move to a cheaper class that is still read at once; None: never. cold_class: that class.
+    abandoned_days: until the parts of an upload that was never completed go; the site itself gives it a week.
+    exchange_days: until what no runner fetched goes. cold_days: until what groups have moves to a cheaper class that is
+    still read at once; left out, never. cold_class: that class.
     """
 
-    abandoned_days: Annotated[int, Field(ge=1)] = 2
+    abandoned_days: Annotated[int, Field(ge=1)] = 8
     exchange_days: Annotated[int, Field(ge=1)] = 8
-    checkpoint_days: Annotated[int, Field(ge=1)] | None = 30
     cold_days: Annotated[int, Field(ge=0)] | None = None
     cold_class: Literal["INTELLIGENT_TIERING", "GLACIER_IR", "STANDARD_IA"] = "INTELLIGENT_TIERING"
+
+    @model_validator(mode="after")
+    def _as_aws_allows(self) -> Self:
+        if self.cold_class == "STANDARD_IA" and self.cold_days is not None and self.cold_days < IA_DAYS:
+            raise ValueError(f"at least {IA_DAYS} cold_days, which AWS demands for STANDARD_IA,")
+        return self
 
 
 class StorageSettings(Document):

@@ -254,9 +254,21 @@ class Local:
         from neurocaas.server.jobs import daemon
         from neurocaas.server.jobs.admission import admit
 
-        job = admit(self._admissible)
+        job = admit(self._brought())
         daemon.wake(self._site.settings)
         return {"job": job.id, "retry_of": job.retry_of_id}
+
+    def _brought(self) -> Admissible:
+        """With its data in the store, if the machines that it runs on do not see this one's files."""
+        from neurocaas.bank import Carrier
+
+        site = self._site
+        if site.providers.of(self._admissible.job.provider).carrier is Carrier.HERE:
+            return self._admissible
+        from neurocaas.server.uploads.bringing import bring
+        from neurocaas.server.uploads.opening import open_desk
+
+        return bring(open_desk(site), self._admissible, progress=say)
 
     def _elsewhere(self, step: StepQuote) -> list[tuple[str, str]]:
         """What the same would be on AWS, for a site that does not run there."""

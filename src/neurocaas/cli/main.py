@@ -51,6 +51,7 @@ COMMANDS = {
     "manager": "manager:manager",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "storage": "storage:storage",
     "completion": "schema:completion",
 }
 INTERRUPTED = 130

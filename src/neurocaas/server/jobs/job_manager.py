@@ -233,8 +233,8 @@ class JobManager:
         if tick - watch.looked_at < LOOK_AGAIN_SECONDS:
             return
         watch.looked_at = tick
-        seen: Latest | None = latest(self.store, prefix(attempt))
-        if seen is not None and seen.sequence != watch.sequence:
+        seen: Latest | None = latest(self.store, prefix(attempt), after=watch.sequence)
+        if seen is not None:
             watch.sequence, watch.changed_at = seen.sequence, tick
             Stack.objects.filter(pk=attempt.stack_id).update(progress=seen.progress, note=seen.message)
             self.followers.tell(attempt.stack.job_id, CHANGED)
