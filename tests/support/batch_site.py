@@ -83,7 +83,7 @@ def batch_site(aws_with_containers: Aws, containers: Containers, shared_environm
             "region": aws.region,
             "stack": STACK,
             "instance_types": [INSTANCE_TYPE],
-            "max_vcpus": 8,
+            "max_vcpus": 16,
             "repository": f"{containers.registry}/neurocaas",
         },
     }
@@ -114,12 +114,12 @@ def deploy(aws: Aws, bucket: str) -> dict[str, str]:
         resources = {
             "type": kind,
             "minvCpus": 0,
-            "maxvCpus": 8,
+            "maxvCpus": 16,
             "desiredvCpus": 0,
             "instanceTypes": [INSTANCE_TYPE],
             "subnets": [subnet["SubnetId"]],
             "securityGroupIds": [group],
-            "instanceRole": profile["InstanceProfile"]["Arn"].replace("instance-profile", "instance-profile"),
+            "instanceRole": profile["InstanceProfile"]["Arn"],
         }
         environment = batch.create_compute_environment(
             computeEnvironmentName=f"{STACK}-{kind}", type="MANAGED", computeResources=resources, serviceRole=service
