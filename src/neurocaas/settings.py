@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, IPvAnyNetwork
+from pydantic import Field, IPvAnyNetwork, model_validator
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
@@ -61,6 +61,41 @@ class FetchLimits(Document):
         return int(self.max_gib * (1 << 30))
 
 
+class AwsSettings(Document):
+    """The site's part of an AWS account, where it has one.
+
+    stack: the name of its CloudFormation stack, which begins every name there. instance_types: those to be had, by name
+    as in the price list. max_vcpus: of all instances of one type at a time, on demand and at the save price each.
+    repository: of images; left out, the stack's own. disk_gib: of each instance. vpc, subnets: a network that is there;
+    left out, the stack makes one over `availability_zones` zones. manager: `role/NAME` or `user/NAME` that the site
+    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started. alarm_topic: the ARN of
+    the SNS topic that hears of alarms; left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
+    unclaimed_minutes: how long an instance without a job may live. max_instance_hours: how long any may.
+    """
+
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = "us-east-1"
+    stack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "neurocaas"
+    instance_types: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...] = ("m6i.xlarge",)
+    max_vcpus: Annotated[int, Field(ge=1)] = 256
+    repository: str = ""
+    disk_gib: Annotated[int, Field(ge=30, le=16384)] = 200
+    vpc: Annotated[str, Field(pattern=r"^(vpc-[0-9a-f]+)?$")] = ""
+    subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()
+    availability_zones: Annotated[int, Field(ge=1, le=6)] = 2
+    manager: Annotated[str, Field(pattern=r"^((role|user)/[\w+=,.@-]{1,64})?$")] = ""
+    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] = Decimal(500)
+    alarm_topic: Annotated[str, Field(pattern=r"^(arn:aws[\w-]*:sns:.+)?$")] = ""
+    drop_boxes: tuple[str, ...] = ("*",)
+    unclaimed_minutes: Annotated[int, Field(ge=10)] = 30
+    max_instance_hours: Annotated[int, Field(ge=1)] = 72
+
+    @model_validator(mode="after")
+    def _subnets_are_in_a_network(self) -> AwsSettings:
+        if bool(self.vpc) != bool(self.subnets):
+            raise ValueError("both vpc and subnets, or neither of them,")
+        return self
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
@@ -77,6 +112,7 @@ class SiteDocument(Document):
     analyses_of_new_groups: tuple[str, ...] = ("*",)
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
+    aws: AwsSettings | None = None
 
 
 class Settings(Document):
