@@ -11,6 +11,7 @@ import click
 from neurocaas.cli.context import this_door, trusted_keys_folder
 from neurocaas.cli.door import Json
 from neurocaas.cli.output import json_option, print_json, print_table, say
+from neurocaas.cli.submission import provider_option
 from neurocaas.errors import Altered
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ WITHIN_TOLERANCE, DIFFERENT = 9, 10
     "--results", type=click.Path(path_type=Path), help="The first results; the certificate's folder if left out."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reproduced"), show_default=True, help="Folder.")
+@provider_option
 @json_option
-def reproduce(file: Path, data: tuple[Path, ...], results: Path | None, out: Path, as_json: bool) -> None:
+def reproduce(
+    file: Path, data: tuple[Path, ...], results: Path | None, out: Path, provider: str, as_json: bool
+) -> None:
     """Run what CERTIFICATE certifies again, and compare: equal (0), within tolerance (9) or different (10).
 
     The same analysis version, on the same data (found by digest), with the same parameters and seed; nothing is
@@ -44,7 +48,7 @@ def reproduce(file: Path, data: tuple[Path, ...], results: Path | None, out: Pat
     _check_seal(certificate)
     facts = read_facts(certificate)
     check_out(out)
-    job = door.job(admit_and_follow(door, door.propose_reproduction(facts, data), as_json=as_json))
+    job = door.job(admit_and_follow(door, door.propose_reproduction(facts, data, provider), as_json=as_json))
     door.results(job["job"], out)
     first = results or file.absolute().parent
     with door.first_results(facts) as stored:

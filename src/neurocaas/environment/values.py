@@ -44,6 +44,7 @@ class Environment(Document):
     """An immutable analysis environment that is built and whole (paper §2.1.1). Everything in `mounts` is read-only.
 
     path: what goes first on PATH; size_bytes: of its own files, without the interpreter's; built_at: ISO-8601 UTC.
+    image: the OCI image that it is, by its digest; "" for other kinds.
     """
 
     kind: str
@@ -58,6 +59,7 @@ class Environment(Document):
     interpreter: str = ""
     lock_sha256: str = ""
     request: str = ""
+    image: str = ""
 
 
 class Damage(Document):

@@ -17,6 +17,7 @@ from neurocaas.bell import ring
 from neurocaas.errors import NeurocaasError, StorageFailed, Unavailable
 from neurocaas.reasons import Reason
 from neurocaas.runner import staging
+from neurocaas.runner.bringing import bring
 from neurocaas.runner.checkpointing import Checkpointing, checkpointing
 from neurocaas.runner.collection import collect
 from neurocaas.runner.document import AttemptDocument, Delivered, ExitRecord, Host, LogRecord, SandboxRecord, Used
@@ -83,7 +84,7 @@ class Attempt:
 
     def _perform(self) -> tuple[Delivered, ...]:
         self._lease.look()
-        document = self._document
+        document = self._document = bring(self._document, self._store)
         if document.resources.cores:
             with contextlib.suppress(OSError):  # A core that went offline: the kernel then chooses.
                 os.sched_setaffinity(0, document.resources.cores)
