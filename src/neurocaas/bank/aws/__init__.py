@@ -1,1 +1,1 @@
-"""The AWS account of a site: its infrastructure, declared and deployed, and the instances it supplies."""
+"""AWS as a provider: stacks are jobs of AWS Batch, each on a whole EC2 instance of its own."""

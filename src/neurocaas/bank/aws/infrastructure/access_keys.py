@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurocaas.bank.aws.account import Account, told
 from neurocaas.bank.aws.infrastructure import names
-from neurocaas.bank.aws.infrastructure.account import Account, told
 from neurocaas.bank.aws.infrastructure.declaration import Declaration
 
 SERIAL_TAG = "neurocaas-key-serial"
@@ -42,9 +42,9 @@ class IssuedKey:
 
 def due(account: Account, wanted: Declaration) -> list[Due]:
     """Who is to have new keys: those who have none, and those whose serial grew."""
-    with told():
+    with told("say who has keys"):
         iam = account.client("iam")
-        there = set(_users(iam, wanted))
+        there = set(_users(iam, wanted.aws.stack))
         found = []
         for group in wanted.groups:
             for user, serial in group.users.items():
@@ -56,10 +56,10 @@ def due(account: Account, wanted: Declaration) -> list[Due]:
 
 
 def issue(account: Account, wanted: Declaration) -> Iterator[IssuedKey]:
-    """New keys for those who are due. Each counts as shown when the next is asked for; then the old ones are deleted."""
+    """New keys for those who are due. Each counts as shown once the next is asked for; then the old ones go."""
     iam = account.client("iam")
     for one in due(account, wanted):
-        with told():
+        with told(f"make a key for {one.user}"):
             old = _keys(iam, one.name)
             for unseen in old[KEYS_OF_A_USER - 1 :]:  # the newest, made by somebody who was interrupted
                 iam.delete_access_key(UserName=one.name, AccessKeyId=unseen)
@@ -71,27 +71,35 @@ def issue(account: Account, wanted: Declaration) -> Iterator[IssuedKey]:
             secret_access_key=made["SecretAccessKey"],
             replaced=one.replaced,
         )
-        with told():
+        with told(f"delete the old key of {one.user}"):
             iam.tag_user(UserName=one.name, Tags=[{"Key": SERIAL_TAG, "Value": str(one.serial)}])
             for key in old[: KEYS_OF_A_USER - 1]:
                 iam.delete_access_key(UserName=one.name, AccessKeyId=key)
 
 
-def withdraw(account: Account, wanted: Declaration, *, everybody: bool = False) -> list[str]:
-    """Delete the keys of drop-box users that no document names any more, or of all. Returns the IAM users' names."""
+def withdraw(account: Account, wanted: Declaration) -> None:
+    """Delete the keys of drop-box users that no document names any more."""
+    stack = wanted.aws.stack
+    kept = {names.box_user(stack, group.name, user) for group in wanted.groups for user in group.users}
     iam = account.client("iam")
-    kept = set() if everybody else {
-        names.box_user(wanted.aws.stack, group.name, user) for group in wanted.groups for user in group.users
-    }
-    gone = [name for name in _users(iam, wanted) if name not in kept]
-    for name in gone:
-        for key in _keys(iam, name):
-            iam.delete_access_key(UserName=name, AccessKeyId=key)
-    return gone
+    for name in set(_users(iam, stack)) - kept:
+        _delete_keys(iam, name)
 
 
-def _users(iam: Any, wanted: Declaration) -> list[str]:
-    pages = iam.get_paginator("list_users").paginate(PathPrefix=names.box_path(wanted.aws.stack))
+def withdraw_all(account: Account, stack: str) -> None:
+    """Delete the keys of all of the stack's drop-box users."""
+    iam = account.client("iam")
+    for name in _users(iam, stack):
+        _delete_keys(iam, name)
+
+
+def _delete_keys(iam: Any, user: str) -> None:
+    for key in _keys(iam, user):
+        iam.delete_access_key(UserName=user, AccessKeyId=key)
+
+
+def _users(iam: Any, stack: str) -> list[str]:
+    pages = iam.get_paginator("list_users").paginate(PathPrefix=names.box_path(stack))
     return [user["UserName"] for page in pages for user in page["Users"]]
 
 

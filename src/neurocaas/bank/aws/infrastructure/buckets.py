@@ -8,11 +8,13 @@ from typing import Any
 from neurocaas.bank.aws.infrastructure import names, policies
 from neurocaas.bank.aws.infrastructure.declaration import BoxGroup, Declaration
 from neurocaas.bank.aws.infrastructure.policies import Resources
+from neurocaas.bank.aws.stack import STACK_TAG
 from neurocaas.errors import Refused
 
 POLICY_CHARACTERS = 6_000  # of a managed policy; AWS accepts 6,144
 POLICIES_OF_A_USER = 10
 SUBMISSION = "submit.json"
+ABANDONED = {"Id": "abandoned", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
 
 
 def store(wanted: Declaration) -> dict[str, Any]:
@@ -34,13 +36,12 @@ def drop_boxes(wanted: Declaration) -> dict[str, Any]:
     """
     resources: dict[str, Any] = {}
     for analysis in wanted.boxes:
-        abandoned = {"Id": "abandoned", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}}
         resources |= _bucket(
             wanted,
             names.logical_id("DropBox", analysis),
             names.box(analysis),
             NotificationConfiguration={"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
-            LifecycleConfiguration={"Rules": [abandoned]},
+            LifecycleConfiguration={"Rules": [ABANDONED]},
         )
     for group in wanted.groups:
         resources |= _members(wanted, group)
@@ -87,7 +88,7 @@ def _bucket(wanted: Declaration, logical_id: str, what: str, **properties: Any) 
                     "IgnorePublicAcls": True,
                     "RestrictPublicBuckets": True,
                 },
-                "Tags": [{"Key": names.STACK_TAG, "Value": wanted.aws.stack}],
+                "Tags": [{"Key": STACK_TAG, "Value": wanted.aws.stack}],
                 **properties,
             },
         },
@@ -108,7 +109,7 @@ def _members(wanted: Declaration, group: BoxGroup) -> dict[str, Any]:
             "Properties": {
                 "UserName": names.box_user(wanted.aws.stack, group.name, user),
                 "Path": names.box_path(wanted.aws.stack),
-                "Tags": [{"Key": names.STACK_TAG, "Value": wanted.aws.stack}],
+                "Tags": [{"Key": STACK_TAG, "Value": wanted.aws.stack}],
             },
         }
         for user in group.users
@@ -144,8 +145,8 @@ def _box_policies(wanted: Declaration, group: BoxGroup) -> list[dict[str, Any]]:
         together.append(analysis)
     if len(found) > POLICIES_OF_A_USER:
         raise Refused(
-            f"The group {group.name} may use the drop-boxes of {len(group.analyses)} analyses, which takes {len(found)} "
-            f"policies; AWS allows {POLICIES_OF_A_USER} to a user.",
+            f"The group {group.name} may use the drop-boxes of {len(group.analyses)} analyses, which takes "
+            f"{len(found)} policies; AWS allows {POLICIES_OF_A_USER} to a user.",
             remedy="Name fewer in the group's profile, or in aws.drop_boxes of site.json.",
         )
     return found

@@ -84,7 +84,8 @@ def _boxes(aws: AwsSettings, accesses: Mapping[str, Access]) -> tuple[str, ...]:
     if EVERYTHING in aws.drop_boxes:
         return tuple(sorted(accesses))
     faults = [
-        f"{SITE_FILE}: aws.drop_boxes: found {name!r}; an analysis of the source repo is right.{nearest(name, accesses)}"
+        f"{SITE_FILE}: aws.drop_boxes: found {name!r}; an analysis of the source repo is right."
+        f"{nearest(name, accesses)}"
         for name in aws.drop_boxes
         if name not in accesses
     ]

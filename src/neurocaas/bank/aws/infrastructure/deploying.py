@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from neurocaas.bank.aws.infrastructure import access_keys, names
-from neurocaas.bank.aws.infrastructure.account import Account, told
+from neurocaas.bank.aws.account import Account, told
+from neurocaas.bank.aws.infrastructure import access_keys
 from neurocaas.bank.aws.infrastructure.declaration import Declaration
+from neurocaas.bank.aws.infrastructure.formation import BODY_BYTES, Stack, account_number
 from neurocaas.bank.aws.infrastructure.plan import Change, changes
-from neurocaas.bank.aws.infrastructure.stack import BODY_BYTES, Stack
 from neurocaas.bank.aws.infrastructure.template import Template, body, template
+from neurocaas.bank.aws.stack import STACK_TAG
 
 _FOUNDATION = ("StoreBucket", "StoreBucketPolicy")
 
@@ -25,7 +26,7 @@ class Deployment:
 
 def preview(account: Account, wanted: Declaration) -> list[Change]:
     """What `deploy` would change. Only reads."""
-    with told():
+    with told("show what is deployed"):
         return changes(Stack(account, wanted.aws.stack).template(), template(wanted))
 
 
@@ -36,7 +37,7 @@ def deploy(account: Account, wanted: Declaration, made: Template | None = None) 
     changed, RemoteFailed with AWS's reasons if it can't be.
     """
     after = made or template(wanted)
-    with told():
+    with told(f"deploy the stack {wanted.aws.stack}"):
         stack = Stack(account, wanted.aws.stack)
         stack.require_quiet()
         before = stack.template()
@@ -52,8 +53,7 @@ def deploy(account: Account, wanted: Declaration, made: Template | None = None) 
 
 
 def _take_in(account: Account, stack: Stack, before: Template | None, after: Template) -> Template | None:
-    """Take in buckets of this stack's that an earlier `destroy`, or an analysis' removal, left. Returns what is deployed
-    then."""
+    """Take in buckets of this stack's that `destroy`, or an analysis' removal, left. Returns what is deployed then."""
     there = _retained(account, stack, before, after)
     if not there:
         return before
@@ -67,8 +67,9 @@ def _take_in(account: Account, stack: Stack, before: Template | None, after: Tem
 def _retained(account: Account, stack: Stack, before: Template | None, after: Template) -> dict[str, str]:
     """Names of buckets that are to be made and are there already, with this stack's tag, by logical id."""
     known = (before or {}).get("Resources", {})
+    number = account_number(account)
     wanted: dict[str, str] = {
-        one: resource["Properties"]["BucketName"]["Fn::Sub"].replace("${AWS::AccountId}", account.number)
+        one: resource["Properties"]["BucketName"]["Fn::Sub"].replace("${AWS::AccountId}", number)
         for one, resource in after["Resources"].items()
         if resource["Type"] == "AWS::S3::Bucket" and one not in known
     }
@@ -82,7 +83,7 @@ def _is_ours(s3: Any, bucket: str, stack: str) -> bool:
         tags = s3.get_bucket_tagging(Bucket=bucket)["TagSet"]
     except ClientError:
         return False  # it is not there, or is not ours to read: making it will say which
-    return {"Key": names.STACK_TAG, "Value": stack} in tags
+    return {"Key": STACK_TAG, "Value": stack} in tags
 
 
 def _part(whole: Template, logical_ids: tuple[str, ...]) -> Template:

@@ -1,13 +1,14 @@
-"""What watches the account: messages about jobs, alarms when nobody listens to them, and a budget that ends spending."""
+"""What watches the account: messages about jobs, alarms when nobody listens, and a budget that ends spending."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from neurocaas.bank.aws.infrastructure import names, policies
+from neurocaas.bank.aws.infrastructure import policies
 from neurocaas.bank.aws.infrastructure.buckets import submissions_rule
 from neurocaas.bank.aws.infrastructure.declaration import Declaration
 from neurocaas.bank.aws.infrastructure.policies import Resources
+from neurocaas.bank.aws.stack import STACK_TAG
 
 EVENTS_DAYS = 1  # the sweep knows by then
 SUBMISSIONS_DAYS = 14  # as long as SQS keeps anything: somebody waits for each
@@ -15,6 +16,17 @@ LOG_DAYS = 90
 LATE_MINUTES = 15
 WARNING_PERCENT = 80
 DAY_SECONDS = 86_400
+
+# Of a change of state only this is passed on: the whole message holds the container's environment, a ticket in it.
+_TOLD = {
+    "InputPathsMap": {
+        "kind": "$.detail-type",
+        "id": "$.detail.jobId",
+        "name": "$.detail.jobName",
+        "status": "$.detail.status",
+    },
+    "InputTemplate": '{"detail-type": <kind>, "detail": {"jobId": <id>, "jobName": <name>, "status": <status>}}',
+}
 
 
 def messages(wanted: Declaration) -> dict[str, Any]:
@@ -32,7 +44,7 @@ def messages(wanted: Declaration) -> dict[str, Any]:
                     "detail": {"jobQueue": [{"prefix": _queues(wanted)}]},
                 },
                 "State": "ENABLED",
-                "Targets": [{"Id": "queue", "Arn": {"Fn::GetAtt": ["EventsQueue", "Arn"]}}],
+                "Targets": [{"Id": "queue", "Arn": {"Fn::GetAtt": ["EventsQueue", "Arn"]}, "InputTransformer": _TOLD}],
             },
         },
         "SubmissionsQueue": _queue(wanted, SUBMISSIONS_DAYS),
@@ -89,7 +101,7 @@ def _queue(wanted: Declaration, days: int) -> dict[str, Any]:
             "ReceiveMessageWaitTimeSeconds": 20,
             "VisibilityTimeout": 60,
             "SqsManagedSseEnabled": True,
-            "Tags": [{"Key": names.STACK_TAG, "Value": wanted.aws.stack}],
+            "Tags": [{"Key": STACK_TAG, "Value": wanted.aws.stack}],
         },
     }
 
@@ -174,7 +186,7 @@ def _own_topic(wanted: Declaration) -> dict[str, Any]:
     return {
         "AlarmTopic": {
             "Type": "AWS::SNS::Topic",
-            "Properties": {"Tags": [{"Key": names.STACK_TAG, "Value": wanted.aws.stack}]},
+            "Properties": {"Tags": [{"Key": STACK_TAG, "Value": wanted.aws.stack}]},
         },
         "AlarmTopicPolicy": {
             "Type": "AWS::SNS::TopicPolicy",
@@ -220,9 +232,7 @@ def _brake(wanted: Declaration) -> dict[str, Any]:
                 "ApprovalModel": "AUTOMATIC",
                 "NotificationType": "ACTUAL",
                 "ExecutionRoleArn": {"Fn::GetAtt": ["BrakeRole", "Arn"]},
-                "Definition": {
-                    "IamActionDefinition": {"PolicyArn": {"Ref": "NothingNew"}, f"{kind.title()}s": [name]}
-                },
+                "Definition": {"IamActionDefinition": {"PolicyArn": {"Ref": "NothingNew"}, f"{kind.title()}s": [name]}},
                 "Subscribers": [{"Type": "SNS", "Address": topic(wanted)}],
             },
         },

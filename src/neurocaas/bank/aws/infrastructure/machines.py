@@ -11,9 +11,11 @@ from typing import Any
 
 from neurocaas.bank.aws.infrastructure import names
 from neurocaas.bank.aws.infrastructure.declaration import Declaration
+from neurocaas.bank.aws.stack import STACK_TAG, queue_output
 from neurocaas.bank.provider import InstanceType
 
 BOUNDARY = "==neurocaas=="
+METADATA = "169.254.169.254,169.254.170.2"  # of the instance, and of the task
 
 
 def machines(wanted: Declaration, subnets: list[Any], vpc: Any) -> dict[str, Any]:
@@ -22,12 +24,12 @@ def machines(wanted: Declaration, subnets: list[Any], vpc: Any) -> dict[str, Any
     for one in wanted.types:
         for save in _ways(one):
             resources[names.environment_id(one.name, save=save)] = _environment(wanted, one, subnets, save=save)
-            resources[names.queue_output(one.name, save=save)] = _queue(wanted, one, save=save)
+            resources[queue_output(one.name, save=save)] = _queue(wanted, one, save=save)
     return resources
 
 
 def outputs(wanted: Declaration) -> dict[str, Any]:
-    queues = [names.queue_output(one.name, save=save) for one in wanted.types for save in _ways(one)]
+    queues = [queue_output(one.name, save=save) for one in wanted.types for save in _ways(one)]
     return {queue: {"Value": {"Ref": queue}} for queue in queues}
 
 
@@ -38,8 +40,7 @@ def user_data(wanted: Declaration) -> str:
             "#!/bin/sh",
             # Containers share the host's network, so the hop limit alone does not keep a workflow, which runs under a
             # uid of its own, from the metadata service.
-            "iptables --insert OUTPUT --destination 169.254.169.254,169.254.170.2 --match owner ! --uid-owner 0"
-            " --jump REJECT",
+            f"iptables --insert OUTPUT --destination {METADATA} --match owner ! --uid-owner 0 --jump REJECT",
             _file("/usr/local/sbin/neurocaas-watchdog", watchdog()),
             "chmod 755 /usr/local/sbin/neurocaas-watchdog",
             _file("/etc/systemd/system/neurocaas-watchdog.service", _service(wanted)),
@@ -141,7 +142,7 @@ def _environment(wanted: Declaration, one: InstanceType, subnets: list[Any], *, 
                 },
                 "SecurityGroupIds": [{"Fn::GetAtt": ["Firewall", "GroupId"]}],
                 "Subnets": subnets,
-                "Tags": {names.STACK_TAG: wanted.aws.stack, "Name": names.queue(wanted.aws.stack, one.name, save=save)},
+                "Tags": {STACK_TAG: wanted.aws.stack, "Name": names.queue(wanted.aws.stack, one.name, save=save)},
             },
         },
     }
@@ -161,4 +162,4 @@ def _queue(wanted: Declaration, one: InstanceType, *, save: bool) -> dict[str, A
 
 
 def _tags(wanted: Declaration) -> list[dict[str, str]]:
-    return [{"Key": names.STACK_TAG, "Value": wanted.aws.stack}]
+    return [{"Key": STACK_TAG, "Value": wanted.aws.stack}]

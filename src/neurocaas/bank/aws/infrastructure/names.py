@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-STACK_TAG = "neurocaas-stack"  # on everything that takes tags, instances and jobs among them
+from neurocaas.bank.aws.stack import camel
+
 BUCKET_CHARACTERS = 63
 ACCOUNT_CHARACTERS = 12
 USER_CHARACTERS = 64
@@ -38,29 +39,20 @@ def queue(stack: str, instance_type: str, *, save: bool) -> str:
     return f"{stack}-{instance_type.replace('.', '-')}-{'spot' if save else 'on-demand'}"
 
 
-def queue_output(instance_type: str, *, save: bool) -> str:
-    """The stack's output with the ARN of that queue, and the queue's logical id."""
-    return f"JobQueue{_alphanumeric(instance_type)}{'Spot' if save else 'OnDemand'}"
-
-
 def environment_id(instance_type: str, *, save: bool) -> str:
     """The logical id of that compute environment."""
-    return f"Machines{_alphanumeric(instance_type)}{'Spot' if save else 'OnDemand'}"
+    return f"Machines{camel(instance_type)}{'Spot' if save else 'OnDemand'}"
 
 
 def logical_id(kind: str, name: str) -> str:
     """A logical id for a name that people chose: CloudFormation takes letters and digits only, so a digest parts those
     that would fall together."""
-    return f"{kind}{_alphanumeric(name.title())}{_digest(name)[:6]}"
+    return f"{kind}{camel(name)}{_digest(name)[:6]}"
 
 
 def fitted(name: str, room: int) -> str:
     """The name, or so much of it as has room beside a digest of all of it."""
     return name if len(name) <= room else f"{name[: room - 9]}-{_digest(name)[:8]}"
-
-
-def _alphanumeric(name: str) -> str:
-    return "".join(one for one in name if one.isalnum())
 
 
 def _digest(name: str) -> str:

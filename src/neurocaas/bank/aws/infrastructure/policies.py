@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurocaas.bank.aws.infrastructure import names
+from neurocaas.bank.aws.stack import STACK_TAG
 
 Statement = dict[str, Any]
 VERSION = "2012-10-17"
@@ -56,7 +57,7 @@ class Resources:
         return self.objects(names.STORE, self.store_prefix + keys)
 
     def clusters(self, kind: str) -> list[dict[str, str]]:
-        """What Batch makes for the compute environments; their names are in those of the clusters, in one of two ways."""
+        """What Batch makes for the compute environments, whose names are in the clusters' in one of two ways."""
         below = "" if kind == "cluster" else "/*"
         ways = (f"AWSBatch-{self.stack}-*", f"{self.stack}-*_Batch_*")
         return [self.arn("ecs", f"{kind}/{way}{below}") for way in ways]
@@ -79,7 +80,7 @@ def trust(principal: Mapping[str, Any]) -> dict[str, Any]:
 
 def manager_compute(at: Resources) -> list[Statement]:
     """The site: its jobs, its instances, its queues of messages, its images."""
-    ours = {"StringEquals": {f"aws:ResourceTag/{names.STACK_TAG}": at.stack}}
+    ours = {"StringEquals": {f"aws:ResourceTag/{STACK_TAG}": at.stack}}
     definitions, queues = at.arn("batch", f"job-definition/{at.stack}-*"), at.arn("batch", f"job-queue/{at.stack}-*")
     jobs = at.arn("batch", "job/*")
     looking = WITHOUT_RESOURCES - {"ec2:DescribeTags", "ecs:DiscoverPollEndpoint"}
@@ -91,7 +92,7 @@ def manager_compute(at: Resources) -> list[Statement]:
         allow(
             ["batch:TagResource"],
             [jobs, definitions],
-            {"StringEquals": {f"aws:RequestTag/{names.STACK_TAG}": at.stack}},
+            {"StringEquals": {f"aws:RequestTag/{STACK_TAG}": at.stack}},
         ),
         allow(
             ["iam:PassRole"],
@@ -136,7 +137,7 @@ def runner(at: Resources) -> list[Statement]:
     ]
 
 
-def execution(at: Resources) -> list[Statement]:
+def execution() -> list[Statement]:
     """What starts a container: it pulls the image and begins its log."""
     return [
         allow(["ecr:GetAuthorizationToken"], "*"),
@@ -150,8 +151,13 @@ def instance(at: Resources) -> list[Statement]:
     return [
         allow(["ecs:DiscoverPollEndpoint", "ec2:DescribeTags"], "*"),
         allow(
-            ["ecs:RegisterContainerInstance", "ecs:DeregisterContainerInstance", "ecs:SubmitContainerStateChange"]
-            + ["ecs:SubmitTaskStateChange", "ecs:SubmitAttachmentStateChanges"],
+            (
+                "ecs:DeregisterContainerInstance",
+                "ecs:RegisterContainerInstance",
+                "ecs:SubmitAttachmentStateChanges",
+                "ecs:SubmitContainerStateChange",
+                "ecs:SubmitTaskStateChange",
+            ),
             at.clusters("cluster"),
         ),
         allow(
@@ -172,9 +178,7 @@ def box_user(at: Resources, group: str, analyses: Sequence[str]) -> list[Stateme
     return [
         allow(WRITE_OBJECT, [at.objects(one, f"{group}/{keys}") for one in boxes for keys in given]),
         allow(READ_OBJECT, [at.objects(one, f"{group}/{keys}") for one in boxes for keys in returned]),
-        allow(
-            ["s3:ListBucket"], [at.bucket(one) for one in boxes], {"StringLike": {"s3:prefix": [f"{group}/*"]}}
-        ),
+        allow(["s3:ListBucket"], [at.bucket(one) for one in boxes], {"StringLike": {"s3:prefix": [f"{group}/*"]}}),
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurocaas.bank.aws.infrastructure import names, policies
+from neurocaas.bank.aws.infrastructure import policies
 from neurocaas.bank.aws.infrastructure.declaration import Declaration
 from neurocaas.bank.aws.infrastructure.policies import Resources, Statement, document, trust
+from neurocaas.bank.aws.stack import STACK_TAG
 
 SESSION_SECONDS = 12 * 3600  # the longest that a runner's credentials can be asked for
 
@@ -20,7 +21,7 @@ def roles(wanted: Declaration) -> dict[str, Any]:
     return {
         "InstanceRole": _role(wanted, machines, policies.instance(at)),
         "InstanceProfile": {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": "InstanceRole"}]}},
-        "ExecutionRole": _role(wanted, tasks, policies.execution(at)),
+        "ExecutionRole": _role(wanted, tasks, policies.execution()),
         "JobRole": _role(wanted, tasks, []),
         "RunnerRole": _role(wanted, manager, policies.runner(at), MaxSessionDuration=SESSION_SECONDS),
         "ManagerPolicy": _managed(wanted, "The site: jobs, instances, messages", policies.manager_compute(at)),
@@ -37,7 +38,7 @@ def _role(
         "Properties": {
             "AssumeRolePolicyDocument": trust(principal),
             **({"Policies": allowed} if statements else {}),
-            "Tags": [{"Key": names.STACK_TAG, "Value": wanted.aws.stack}],
+            "Tags": [{"Key": STACK_TAG, "Value": wanted.aws.stack}],
             **properties,
         },
     }

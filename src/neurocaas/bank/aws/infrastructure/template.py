@@ -37,8 +37,8 @@ def template(wanted: Declaration) -> Template:
     }
     if len(resources) > MOST_RESOURCES or len(body(made)) > MOST_BYTES:
         raise Refused(
-            f"The documents ask for {len(resources)} resources in {len(body(made)):,} bytes; AWS takes {MOST_RESOURCES} "
-            f"in {MOST_BYTES:,}.",
+            f"The documents ask for {len(resources)} resources in {len(body(made)):,} bytes; AWS takes "
+            f"{MOST_RESOURCES} in {MOST_BYTES:,}.",
             remedy="Name fewer analyses in aws.drop_boxes of site.json, or fewer instance types.",
         )
     return made

@@ -7,13 +7,15 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from neurocaas.bank.aws.account import Account
 from neurocaas.bank.aws.infrastructure import names
-from neurocaas.bank.aws.infrastructure.account import Account
 from neurocaas.bank.aws.infrastructure.template import Template, body
+from neurocaas.bank.aws.stack import STACK_TAG
 from neurocaas.errors import NotNow, RemoteFailed
 
 BODY_BYTES = 51_200  # a longer template is read from a bucket
 WAIT = {"Delay": 5, "MaxAttempts": 720}  # an hour: Batch lets go of instances slowly
+TEMPLATE_KEY = "deploy/template.json"  # in the store's bucket, where no runner reads
 _UNBORN = frozenset({"REVIEW_IN_PROGRESS", "ROLLBACK_COMPLETE"})
 _NO_CHANGE = ("didn't contain changes", "No updates are to be performed")
 
@@ -70,7 +72,7 @@ class Stack:
             ChangeSetName=name,
             ChangeSetType=kind,
             Capabilities=["CAPABILITY_NAMED_IAM"],
-            Tags=[{"Key": names.STACK_TAG, "Value": self.name}],
+            Tags=[{"Key": STACK_TAG, "Value": self.name}],
             **self._sent(template),
             **({"ResourcesToImport": _to_import(imported)} if imported else {}),
         )
@@ -106,7 +108,7 @@ class Stack:
         text = body(template)
         if len(text) <= BODY_BYTES:
             return {"TemplateBody": text}
-        s3, bucket = self._account.client("s3"), names.bucket(self.name, names.STORE, self._account.number)
+        s3, bucket = self._account.client("s3"), names.bucket(self.name, names.STORE, account_number(self._account))
         s3.put_object(Bucket=bucket, Key=TEMPLATE_KEY, Body=text.encode())
         return {"TemplateURL": f"{s3.meta.endpoint_url}/{bucket}/{TEMPLATE_KEY}"}
 
@@ -126,7 +128,11 @@ class Stack:
         return True
 
     def _settle(self, kind: str) -> None:
-        waiters = {"CREATE": "stack_create_complete", "UPDATE": "stack_update_complete", "IMPORT": "stack_import_complete"}
+        waiters = {
+            "CREATE": "stack_create_complete",
+            "UPDATE": "stack_update_complete",
+            "IMPORT": "stack_import_complete",
+        }
         self._wait(waiters[kind], self.name)
 
     def _wait(self, waiter: str, stack: str) -> None:
@@ -153,11 +159,13 @@ class Stack:
         return found[::-1]
 
 
-TEMPLATE_KEY = "deploy/template.json"  # in the store's bucket, where no runner reads
-
-
 def _to_import(buckets: Mapping[str, str]) -> list[dict[str, Any]]:
     return [
         {"ResourceType": "AWS::S3::Bucket", "LogicalResourceId": one, "ResourceIdentifier": {"BucketName": name}}
         for one, name in sorted(buckets.items())
     ]
+
+
+def account_number(account: Account) -> str:
+    """The account's twelve digits."""
+    return str(account.client("sts").get_caller_identity()["Account"])
