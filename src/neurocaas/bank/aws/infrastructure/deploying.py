@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from neurocaas.bank.aws.account import Account, told
-from neurocaas.bank.aws.infrastructure import access_keys
+from neurocaas.bank.aws.infrastructure import access_keys, names
 from neurocaas.bank.aws.infrastructure.declaration import Declaration
 from neurocaas.bank.aws.infrastructure.formation import BODY_BYTES, Stack, account_number
 from neurocaas.bank.aws.infrastructure.plan import Change, changes
@@ -89,3 +90,23 @@ def _is_ours(s3: Any, bucket: str, stack: str) -> bool:
 def _part(whole: Template, logical_ids: tuple[str, ...]) -> Template:
     resources = {one: whole["Resources"][one] for one in logical_ids if one in whole["Resources"]}
     return {"AWSTemplateFormatVersion": whole["AWSTemplateFormatVersion"], "Resources": resources}
+
+
+def boxes(account: Account, wanted: Declaration) -> dict[str, str]:
+    """The address of each analysis' drop-box."""
+    number = account_number(account)
+    return {one: f"s3://{names.bucket(wanted.aws.stack, names.box(one), number)}" for one in wanted.boxes}
+
+
+def site_entries(outputs: Mapping[str, str], boxes: Mapping[str, str], document: Mapping[str, Any]) -> dict[str, Any]:
+    """What `site.json` (document: as it is now) must hold for the site to use what is deployed, where it does not."""
+    entries: dict[str, Any] = {}
+    store = f"s3://{outputs.get('StoreBucket', '')}"
+    if not f"{document.get('store', '')}/".startswith(f"{store}/"):
+        entries["store"] = store
+    if document.get("storage", {}).get("runner_role") != outputs.get("RunnerRoleArn"):
+        entries["storage"] = {"runner_role": outputs.get("RunnerRoleArn")}
+    known = document.get("dropboxes", {})
+    if missing := {one: url for one, url in boxes.items() if known.get(one) != url}:
+        entries["dropboxes"] = missing
+    return entries
