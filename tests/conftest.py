@@ -13,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from support.aws import as_admin, aws
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
 
 __all__ = [
+    "as_admin",
+    "aws",
     "local_site",
     "new_database",
     "s3_endpoint",

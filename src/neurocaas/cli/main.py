@@ -52,6 +52,7 @@ COMMANDS = {
     "manager": "manager:manager",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "storage": "storage:storage",
     "completion": "schema:completion",
 }
 INTERRUPTED = 130

@@ -41,8 +41,8 @@ def reproduce(
     door = this_door()
     from neurocaas.certificate import read_certificate
     from neurocaas.cli.run import admit_and_follow
-    from neurocaas.server.jobs.comparing import compare_results, read_facts
-    from neurocaas.storage.delivery import check_out
+    from neurocaas.server.jobs.comparing import compare_results, machines, read_facts
+    from neurocaas.storage.delivery import CERTIFICATE, check_out
 
     certificate = read_certificate(file)
     _check_seal(certificate)
@@ -53,7 +53,8 @@ def reproduce(
     first = results or file.absolute().parent
     with door.first_results(facts) as stored:
         findings = list(compare_results(facts, first, job["stacks"], out, stored))
-    _report(facts, job, findings, out, as_json=as_json)
+    again = read_facts(read_certificate(out / CERTIFICATE))
+    _report(facts, job, findings, out, machines=machines(facts, again), as_json=as_json)
 
 
 def _check_seal(certificate: dict[str, object]) -> None:
@@ -67,7 +68,7 @@ def _check_seal(certificate: dict[str, object]) -> None:
         say(f"The certificate is sealed by key {verdict.key_id}, which is not trusted here; nothing in it was altered.")
 
 
-def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_json: bool) -> None:
+def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, machines: list[str], as_json: bool) -> None:
     from neurocaas.comparison import Sameness, worst
 
     verdict = worst([one.comparison.verdict for one in findings])
@@ -80,6 +81,7 @@ def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_j
                 "reproduces": facts.job.id,
                 "out": str(out),
                 "environments": environments,
+                "machines": machines,
                 "files": [
                     {
                         "path": one.path,
@@ -94,7 +96,7 @@ def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_j
     else:
         rows = [(one.path, one.comparison.verdict, one.comparison.detail) for one in findings]
         print_table(("RESULT", "VERDICT", ""), rows)
-        for sentence in environments:
+        for sentence in (*environments, *machines):
             click.echo(sentence)
         count = sum(one.comparison.verdict is Sameness.EQUAL for one in findings)
         click.echo(

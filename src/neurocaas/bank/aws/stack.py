@@ -40,6 +40,16 @@ class DeployedStack:
         """The URL of the SQS queue of state changes; empty for a stack without one."""
         return self.outputs.get("EventsQueueUrl", "")
 
+    @property
+    def log_group(self) -> str:
+        """Where what runners print goes; empty for a stack without one."""
+        return self.outputs.get("LogGroupName", "")
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What marks all that belongs to this stack; the manager may touch nothing else."""
+        return {STACK_TAG: self.name}
+
     def _output(self, name: str) -> str:
         if value := self.outputs.get(name):
             return value
