@@ -10,6 +10,7 @@ from neurocaas.bank.aws.infrastructure.declaration import BoxGroup, Declaration
 from neurocaas.bank.aws.infrastructure.policies import Resources
 from neurocaas.bank.aws.stack import STACK_TAG
 from neurocaas.errors import Refused
+from neurocaas.storage import bucket as asked
 
 POLICY_CHARACTERS = 6_000  # of a managed policy; AWS accepts 6,144
 POLICIES_OF_A_USER = 10
@@ -18,15 +19,18 @@ ABANDONED = {"Id": "abandoned", "Status": "Enabled", "AbortIncompleteMultipartUp
 
 
 def store(wanted: Declaration) -> dict[str, Any]:
-    """The store's bucket. Its lifecycle rules are the store's own business (`storage` in site.json)."""
-    pages = {
-        "AllowedOrigins": [wanted.web_url],
-        "AllowedMethods": ["GET", "HEAD", "PUT"],
-        "AllowedHeaders": ["*"],
-        "ExposedHeaders": ["ETag"],
-        "MaxAge": 3600,
-    }
-    return _bucket(wanted, "StoreBucket", names.STORE, CorsConfiguration={"CorsRules": [pages]})
+    """The store's bucket, as `neurocaas storage` would have it too."""
+    browsers = asked.cors_rule(wanted.web_url)
+    browsers = {"Id": browsers.pop("ID"), "ExposedHeaders": browsers.pop("ExposeHeaders"), **browsers}
+    rules = asked.lifecycle_rules(wanted.storage.lifecycle, wanted.store_prefix)
+    return _bucket(
+        wanted,
+        "StoreBucket",
+        names.STORE,
+        encryption=asked.encryption(wanted.storage),
+        CorsConfiguration={"CorsRules": [browsers]},
+        LifecycleConfiguration={"Rules": [rule.for_cloudformation() for rule in rules]},
+    )
 
 
 def drop_boxes(wanted: Declaration) -> dict[str, Any]:
@@ -40,6 +44,7 @@ def drop_boxes(wanted: Declaration) -> dict[str, Any]:
             wanted,
             names.logical_id("DropBox", analysis),
             names.box(analysis),
+            encryption={"SSEAlgorithm": "AES256"},
             NotificationConfiguration={"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
             LifecycleConfiguration={"Rules": [ABANDONED]},
         )
@@ -68,7 +73,9 @@ def submissions_rule(wanted: Declaration) -> dict[str, Any]:
     }
 
 
-def _bucket(wanted: Declaration, logical_id: str, what: str, **properties: Any) -> dict[str, Any]:
+def _bucket(
+    wanted: Declaration, logical_id: str, what: str, *, encryption: dict[str, Any], **properties: Any
+) -> dict[str, Any]:
     return {
         logical_id: {
             "Type": "AWS::S3::Bucket",
@@ -78,16 +85,11 @@ def _bucket(wanted: Declaration, logical_id: str, what: str, **properties: Any) 
                 "BucketName": {"Fn::Sub": names.bucket(wanted.aws.stack, what, "${AWS::AccountId}")},
                 "BucketEncryption": {
                     "ServerSideEncryptionConfiguration": [
-                        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}
+                        {"ServerSideEncryptionByDefault": encryption, "BucketKeyEnabled": True}
                     ]
                 },
                 "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
-                "PublicAccessBlockConfiguration": {
-                    "BlockPublicAcls": True,
-                    "BlockPublicPolicy": True,
-                    "IgnorePublicAcls": True,
-                    "RestrictPublicBuckets": True,
-                },
+                "PublicAccessBlockConfiguration": dict(asked.PUBLIC_ACCESS_BLOCK),
                 "Tags": [{"Key": STACK_TAG, "Value": wanted.aws.stack}],
                 **properties,
             },

@@ -12,7 +12,7 @@ from neurocaas.blueprint.access import EVERYTHING, Access
 from neurocaas.blueprint.profile import Profile
 from neurocaas.documents import nearest
 from neurocaas.errors import Refused
-from neurocaas.settings import SITE_FILE, AwsSettings, Settings
+from neurocaas.settings import SITE_FILE, AwsSettings, Settings, StorageSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Declaration:
 
     aws: AwsSettings
     types: tuple[InstanceType, ...]
+    storage: StorageSettings
     store_prefix: str
     web_url: str
     boxes: tuple[str, ...]
@@ -50,6 +51,7 @@ def declare(settings: Settings, profiles: Mapping[str, Profile], accesses: Mappi
     return Declaration(
         aws=aws,
         types=_types(settings, aws),
+        storage=settings.site.storage,
         store_prefix=_store_prefix(settings.store_url),
         web_url=settings.site.web.url,
         boxes=boxes,

@@ -38,10 +38,11 @@ OWN_OBJECT = (*READ_OBJECT, *WRITE_OBJECT, "s3:DeleteObject")
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """The ARNs of one stack's things. store_prefix: "" or ending in a slash."""
+    """The ARNs of one stack's things. store_prefix: "" or ending in a slash. kms_key: of the store, if it has one."""
 
     stack: str
     store_prefix: str = ""
+    kms_key: str = ""
 
     def arn(self, service: str, rest: str) -> dict[str, str]:
         return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}"}
@@ -113,15 +114,21 @@ def manager_compute(at: Resources) -> list[Statement]:
 
 
 def manager_data(at: Resources) -> list[Statement]:
-    """The site: its own buckets, and no others."""
+    """The site: its own buckets, and no others. How they are set up it may look at; that is deployed, not changed."""
     of_bucket = ("s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads")
-    rules = ("s3:GetLifecycleConfiguration", "s3:PutLifecycleConfiguration", "s3:GetEncryptionConfiguration")
+    rules = (
+        "s3:GetBucketCORS",
+        "s3:GetBucketPublicAccessBlock",
+        "s3:GetEncryptionConfiguration",
+        "s3:GetLifecycleConfiguration",
+    )
     boxes = names.box("*")
     return [
         allow([*of_bucket, *rules], [at.bucket(names.STORE)]),
         allow(OWN_OBJECT, [at.stored("*")]),
         allow(of_bucket, [at.bucket(boxes)]),
         allow(OWN_OBJECT, [at.objects(boxes, "*")]),
+        *_keys(at),
     ]
 
 
@@ -134,6 +141,7 @@ def runner(at: Resources) -> list[Statement]:
         allow(READ_OBJECT, [at.stored(f"{top}/*") for top in tops]),
         allow([*WRITE_OBJECT, "s3:DeleteObject"], [at.stored("groups/*/jobs/*")]),
         allow(["s3:DeleteObject"], [at.stored("exchange/*")]),
+        *_keys(at),
     ]
 
 
@@ -213,6 +221,10 @@ def sender(queue: str, rule: str) -> list[Statement]:
 def nothing_new(at: Resources) -> list[Statement]:
     """What the budget's guard puts on the site's manager: what runs goes on, nothing is started."""
     return [allow(["batch:SubmitJob"], [at.arn("batch", f"job-queue/{at.stack}-*")]) | {"Effect": "Deny"}]
+
+
+def _keys(at: Resources) -> list[Statement]:
+    return [allow(["kms:Decrypt", "kms:GenerateDataKey"], [at.kms_key])] if at.kms_key else []
 
 
 _PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")

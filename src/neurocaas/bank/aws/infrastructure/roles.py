@@ -14,7 +14,12 @@ SESSION_SECONDS = 12 * 3600  # the longest that a runner's credentials can be as
 
 def roles(wanted: Declaration) -> dict[str, Any]:
     """Resources, by logical id."""
-    at = Resources(stack=wanted.aws.stack, store_prefix=wanted.store_prefix)
+    encryption = wanted.storage.encryption
+    at = Resources(
+        stack=wanted.aws.stack,
+        store_prefix=wanted.store_prefix,
+        kms_key=encryption if encryption.startswith("arn:") else "",
+    )
     tasks, machines = {"Service": "ecs-tasks.amazonaws.com"}, {"Service": "ec2.amazonaws.com"}
     # Without a manager named, whoever in this account is allowed it by a policy of their own.
     manager = {"AWS": {"Fn::Sub": f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:{wanted.aws.manager or 'root'}"}}
