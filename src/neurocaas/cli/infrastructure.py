@@ -115,7 +115,7 @@ def _tell_plan(account: Account, wanted: Declaration, changes: list[Change], *, 
     due = access_keys.due(account, wanted)
     if as_json:
         people = [{"group": one.group, "user": one.user, "replaced": one.replaced} for one in due]
-        budget = str(wanted.aws.budget_dollars_per_month)
+        budget = wanted.aws.budget_dollars_per_month
         print_json({"changes": [asdict(one) for one in changes], "keys": people, "budget_dollars_per_month": budget})
         return
     click.echo(f"Stack {wanted.aws.stack} in {wanted.aws.region}:")
@@ -127,6 +127,8 @@ def _tell_plan(account: Account, wanted: Declaration, changes: list[Change], *, 
 
 
 def _budget(wanted: Declaration) -> str:
+    if wanted.aws.budget_dollars_per_month is None:
+        return "Nothing bounds what the account spends: aws.budget_dollars_per_month is null."
     bound = f"At most {wanted.aws.budget_dollars_per_month} dollars a month, for the whole account: "
     if wanted.aws.manager:
         return bound + f"above it, {wanted.aws.manager} may start no job, and the alarm topic is told."

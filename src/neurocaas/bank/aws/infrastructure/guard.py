@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from neurocaas.bank.aws.infrastructure import policies
@@ -74,12 +75,12 @@ def guard(wanted: Declaration) -> dict[str, Any]:
         ),
         "EventsLost": _alarm(wanted, "Messages about jobs were not delivered.", _failed("EventsRule")),
         "SubmissionsLost": _alarm(wanted, "Messages about submissions were not delivered.", _failed("SubmissionsRule")),
-        "Budget": _budget(wanted),
     }
     if not wanted.aws.alarm_topic:
         resources |= _own_topic(wanted)
-    if wanted.aws.manager:
-        resources |= _brake(wanted)
+    if (dollars := wanted.aws.budget_dollars_per_month) is not None:
+        resources["Budget"] = _budget(wanted, dollars)
+        resources |= _brake(wanted) if wanted.aws.manager else {}
     return resources
 
 
@@ -146,7 +147,7 @@ def _alarm(wanted: Declaration, description: str, metric: dict[str, Any]) -> dic
     }
 
 
-def _budget(wanted: Declaration) -> dict[str, Any]:
+def _budget(wanted: Declaration, dollars: Decimal) -> dict[str, Any]:
     """Over all that the account spends: a budget over tagged costs sees nothing until somebody activates the tag."""
 
     def told(kind: str, percent: int) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def _budget(wanted: Declaration) -> dict[str, Any]:
                 "BudgetName": wanted.aws.stack,
                 "BudgetType": "COST",
                 "TimeUnit": "MONTHLY",
-                "BudgetLimit": {"Amount": float(wanted.aws.budget_dollars_per_month), "Unit": "USD"},
+                "BudgetLimit": {"Amount": float(dollars), "Unit": "USD"},
             },
             "NotificationsWithSubscribers": [
                 told("ACTUAL", WARNING_PERCENT),

@@ -1,15 +1,12 @@
-"""moto's server with what its CloudFormation lacks for a site's stack. `python formation_server.py PORT`.
+"""What moto's CloudFormation lacks for a site's stack, so that the stack is deployed whole, nothing stripped off.
 
-Filled in here: compute environments without a service role (AWS takes the one linked to Batch), their names and tags, and the
-removal of what moto creates but never removes. Not there at all, and passed over by moto with a warning, are the types in
+Filled in here: compute environments without a service role (AWS takes the one linked to Batch), and the removal of what
+moto creates in Batch but never removes. Not there at all, and passed over by moto with a warning, are the types in
 `PASSED_OVER`: that those are right is for cfn-lint to say, and for a real account.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import warnings
 from typing import Any
 
 PASSED_OVER = frozenset(
@@ -22,7 +19,6 @@ PASSED_OVER = frozenset(
         "AWS::SQS::QueuePolicy",
     }
 )
-ACCOUNT = "123456789012"
 
 
 def complete_batch() -> None:
@@ -62,18 +58,3 @@ def complete_batch() -> None:
     ComputeEnvironment.update_from_cloudformation_json = classmethod(update)  # type: ignore[assignment]
     JobQueue.delete_from_cloudformation_json = classmethod(remove_queue)  # type: ignore[assignment]
     JobQueue.update_from_cloudformation_json = classmethod(update)  # type: ignore[assignment]
-
-
-def main(port: int) -> None:
-    os.environ["MOTO_PORT"] = str(port)
-    warnings.simplefilter("ignore")
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
-    from werkzeug.serving import run_simple
-
-    complete_batch()
-    app = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
