@@ -56,12 +56,15 @@ def drift(account: Account, aws: AwsSettings, *, pause: Callable[[float], None] 
 def _asked(account: Account, stack: str, pause: Callable[[float], None]) -> tuple[list[Drift], str]:
     """CloudFormation's own detection."""
     from botocore.exceptions import ClientError
+    from botocore.parsers import ResponseParserError
 
     cloudformation = account.client("cloudformation")
     try:
         detection = cloudformation.detect_stack_drift(StackName=stack)["StackDriftDetectionId"]
     except ClientError as error:
         return [], str(error.response.get("Error", {}).get("Message") or "it does not know how")
+    except ResponseParserError:  # of what speaks for AWS elsewhere, and does not know the question
+        return [], "it does not know the question"
     for _ in range(GIVE_UP_SECONDS // POLL_SECONDS):
         status = cloudformation.describe_stack_drift_detection_status(StackDriftDetectionId=detection)
         if status["DetectionStatus"] != "DETECTION_IN_PROGRESS":

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from neurocaas.bank.aws.infrastructure.declaration import BoxGroup
 from neurocaas.bank.aws.infrastructure.plan import WORDS, Change, changes
 from neurocaas.bank.aws.infrastructure.template import template
-from support.declarations import LAB, declaration
+from support.declarations import declaration
 
 
 def test_all_is_added_where_nothing_is_deployed() -> None:
@@ -35,9 +36,8 @@ def test_a_change_is_told_field_by_field() -> None:
 
 def test_a_bucket_that_leaves_the_stack_is_kept_and_a_user_is_removed() -> None:
     before = template(declaration())
-    after = template(
-        declaration(boxes=("pca",), groups=(LAB.__class__(name="lab", users={"ada": 1}, analyses=("pca",)),))
-    )
+    smaller = BoxGroup(name="lab", users={"ada": 1}, analyses=("pca",))
+    after = template(declaration(boxes=("pca",), groups=(smaller,)))
     found = {one.what: one.verb for one in changes(before, after)}
     assert found["bucket neurocaas-box-kalman-ACCOUNT"] == "keep"
     assert found["drop-box user neurocaas+lab+bob"] == "remove"
