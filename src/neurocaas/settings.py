@@ -112,8 +112,9 @@ class AwsSettings(Document):
     as in the price list. max_vcpus: of all instances of one type at a time, on demand and at the save price each.
     repository: of images; left out, the stack's own. disk_gib: of each instance. vpc, subnets: a network that is there;
     left out, the stack makes one over `availability_zones` zones. manager: `role/NAME` or `user/NAME` that the site
-    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started. alarm_topic: the ARN of
-    the SNS topic that hears of alarms; left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
+    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started; null where
+    CloudFormation knows no budgets, as in some regions. alarm_topic: the ARN of the SNS topic that hears of alarms;
+    left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
     unclaimed_minutes: how long an instance without a job may live. max_instance_hours: how long any may.
     capacity_minutes: how long a stack waits for AWS to find an instance before it is tried elsewhere.
     """
@@ -128,7 +129,7 @@ class AwsSettings(Document):
     subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()
     availability_zones: Annotated[int, Field(ge=1, le=6)] = 2
     manager: Annotated[str, Field(pattern=r"^((role|user)/[\w+=,.@-]{1,64})?$")] = ""
-    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] = Decimal(500)
+    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] | None = Decimal(500)
     alarm_topic: Annotated[str, Field(pattern=r"^(arn:aws[\w-]*:sns:.+)?$")] = ""
     drop_boxes: tuple[str, ...] = ("*",)
     unclaimed_minutes: Annotated[int, Field(ge=10)] = 30

@@ -21,6 +21,7 @@ COMMANDS = {
     "init": "site:init",
     "site": "site:site",
     "deploy": "deploy:deploy",
+    "destroy": "infrastructure:destroy",
     "operator": "deploy:operator",
     "analyses": "analyses:analyses",
     "analysis": "analyses:analysis",
