@@ -67,9 +67,12 @@ class EnvironmentMount(Document):
 
 
 class AttemptEnvironment(Document):
-    """path: entries that come first on PATH."""
+    """path: entries that come first on PATH. image: an OCI image by digest or id, which is the root that the workflow
+    sees; empty for the /usr of the instance. engine: what runs it, podman or docker; the first found if empty."""
 
     digest: str
+    image: str = ""
+    engine: str = ""
     mounts: tuple[EnvironmentMount, ...] = ()
     variables: dict[str, str] = Field(default_factory=dict)
     path: tuple[str, ...] = ()

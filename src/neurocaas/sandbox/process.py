@@ -1,4 +1,4 @@
-"""Start a command in its sandbox and its cage, see it end, and get rid of it."""
+"""Start a command in bubblewrap and its cage, see it end, and get rid of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import resource
 import select
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -19,31 +18,17 @@ from typing import NoReturn
 from neurocaas.errors import Unavailable
 from neurocaas.sandbox import bubblewrap, seccomp
 from neurocaas.sandbox.cage import Cage
+from neurocaas.sandbox.ending import Ending, ending_of
 from neurocaas.sandbox.view import Limits, View
 
 PR_SET_PDEATHSIG = 1
-LAST_SIGNAL = 64
 PATIENCE_SECONDS = 10.0
 MOST_DESCRIPTORS = 2**31 - 1
 FOR_SYSTEMD = ("PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
-    """How a sandboxed command ended.
-
-    exit_code: what the command gave, None if it was killed by `signal` or never ran. set_up: False when bubblewrap
-    could not build the sandbox, so that the command never ran. cpu_seconds: of bubblewrap and all that ran inside.
-    """
-
-    exit_code: int | None
-    signal: int | None
-    set_up: bool
-    cpu_seconds: float
-
-
-class Sandboxed:
+class Bubblewrapped:
     """A running sandboxed command. `pidfd` becomes readable when it has ended; after `wait` all it started is gone."""
 
     def __init__(self, *, pid: int, status: int, cage: Cage) -> None:
@@ -86,14 +71,7 @@ class Sandboxed:
             # Only the kernel (out of memory) or somebody outside kills bubblewrap itself; leave nobody behind.
             self._cage.kill()
         number = given if given is not None else code
-        # bubblewrap says 128 + signal, as shells do. There are 64 signals, so 255 is an exit code again.
-        signalled = -number if number < 0 else number - 128 if 128 < number <= 128 + LAST_SIGNAL else None
-        return Ending(
-            exit_code=number if signalled is None else None,
-            signal=signalled,
-            set_up=ran or code < 0,
-            cpu_seconds=used.ru_utime + used.ru_stime,
-        )
+        return ending_of(number, set_up=ran or code < 0, cpu_seconds=used.ru_utime + used.ru_stime)
 
     def _end_namespace(self) -> None:
         """Wait for the first process inside: bubblewrap ends with the command, a moment before the background does."""
@@ -142,7 +120,7 @@ def start(
     stdout: int,
     stderr: int,
     identity: bubblewrap.Identity | None = None,
-) -> Sandboxed:
+) -> Bubblewrapped:
     """Start `view.command`. It dies with the calling thread's process, whatever kills that.
 
     stdin, stdout, stderr: file descriptors of this process; the caller closes its own copies.
@@ -180,7 +158,7 @@ def start(
         for number in passed:
             os.close(number)
     cage.started(pid)
-    return Sandboxed(pid=pid, status=status_read, cage=cage)
+    return Bubblewrapped(pid=pid, status=status_read, cage=cage)
 
 
 def _prepare(cage: Cage, limits: Limits) -> Callable[[], None]:
