@@ -212,8 +212,10 @@ class CageV1:
             peak_memory_bytes=number(read(memory, "memory.max_usage_in_bytes")),
             processes=number(read(pids, "pids.current")),
             # These two are counted where they happen, unlike the others.
-            oom_killed=any(counter(read(each, "memory.oom_control"), "oom_kill") for each in tree(memory)),
-            too_many_processes=any(counter(read(each, "pids.events"), "max") for each in tree(pids)),
+            oom_killed=self._last.oom_killed
+            or any(counter(read(each, "memory.oom_control"), "oom_kill") for each in tree(memory)),
+            too_many_processes=self._last.too_many_processes
+            or any(counter(read(each, "pids.events"), "max") for each in tree(pids)),
         )
         return self._last
 

@@ -132,7 +132,8 @@ class CageV2:
             peak_memory_bytes=max(number(read(self.folder, "memory.peak")), now, self._last.peak_memory_bytes),
             processes=number(read(self.folder, "pids.current")),
             oom_killed=counter(read(self.folder, "memory.events"), "oom_kill") > 0,
-            too_many_processes=any(counter(read(each, "pids.events"), "max") for each in tree(self.folder)),
+            too_many_processes=self._last.too_many_processes
+            or any(counter(read(each, "pids.events"), "max") for each in tree(self.folder)),
         )
         return self._last
 

@@ -9,20 +9,23 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
 from typing import Any
 
 from neurocaas.errors import NotFound, Refused, Unavailable
-from neurocaas.sandbox.cage import Cage
+from neurocaas.sandbox.cage import Cage, Usage
 from neurocaas.sandbox.containers import Place, create_arguments, is_awkward, owner
-from neurocaas.sandbox.ending import Ending, ending_of
+from neurocaas.sandbox.ending import Ending, ending_of, is_first_of_namespace
 from neurocaas.sandbox.engine import Engine, call, find_engine, last_words
 from neurocaas.sandbox.view import Limits, View
 
@@ -63,8 +66,7 @@ def start(view: View, *, cage: Cage, limits: Limits, stdout: int, stderr: int) -
             _end(guard, engine, place.name)
         raise
     contained = Contained(client=client, guard=guard, engine=engine, place=place, cage=cage)
-    if not place.cgroup:
-        contained.tell_cage()
+    contained.meet_first()
     return contained
 
 
@@ -155,6 +157,8 @@ class Contained:
         self._cage = cage
         self._killed = False
         self._ending: Ending | None = None
+        self._noticing: threading.Thread | None = None
+        self._last_usage = Usage()
         self.pid = client.pid
         self.pidfd = os.pidfd_open(client.pid)
 
@@ -172,8 +176,12 @@ class Contained:
         if self._ending is None:
             code = self._client.wait()
             self._ending = self._read_ending(code)
-            self._cage.kill()
             _end(self._guard, self._engine, self._place.name)
+            self._cage.kill()
+            if self._noticing is not None:
+                self._noticing.join()
+                oom_killed = self._ending.oom_killed or self._last_usage.oom_killed
+                self._ending = replace(self._ending, oom_killed=oom_killed)
             os.close(self.pidfd)
         return self._ending
 
@@ -197,14 +205,35 @@ class Contained:
             return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
         return {}
 
-    def tell_cage(self) -> None:
-        """Let a cage that watches processes know the first one's parent, below which all of them are."""
+    def meet_first(self) -> None:
+        """Find the container's first process: a cage that watches learns its parent, below which all of them are.
+
+        Its end is noticed by a thread: what the kernel did in the container's cgroup must be read before the engine,
+        which hears of the end too, removes that.
+        """
         give_up = time.monotonic() + START_SECONDS
         while time.monotonic() < give_up and self._client.poll() is None:
-            first = int(self._state().get("Pid") or 0)
-            if first:
-                with contextlib.suppress(OSError, ValueError, IndexError):
-                    fields = Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()
-                    self._cage.started(int(fields[1]))
+            first = self._first()
+            if first is not None:
+                with contextlib.suppress(OSError):  # It has ended already.
+                    pidfd = os.pidfd_open(first)
+                    self._cage.started(_parent_of(first))
+                    self._noticing = threading.Thread(target=self._notice_end, args=(pidfd,), name="container's end")
+                    self._noticing.start()
                 return
             time.sleep(LOOK_SECONDS)
+
+    def _first(self) -> int | None:
+        if self._place.cgroup:
+            return next((pid for pid in self._cage.members() if is_first_of_namespace(pid)), None)
+        return int(self._state().get("Pid") or 0) or None
+
+    def _notice_end(self, pidfd: int) -> None:
+        select.select([pidfd], [], [])
+        self._last_usage = self._cage.usage()
+        os.close(pidfd)
+
+
+def _parent_of(pid: int) -> int:
+    """proc(5): field 4. Raises OSError when it is gone."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

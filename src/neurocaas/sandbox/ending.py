@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 LAST_SIGNAL = 64
@@ -50,3 +51,13 @@ class Sandboxed(Protocol):
     def wait(self) -> Ending:
         """Block until it has ended."""
         ...
+
+
+def is_first_of_namespace(pid: int) -> bool:
+    """Whether a process is the first of a pid namespace, whose death takes all others of it along."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
+    except OSError:
+        return False
+    numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"

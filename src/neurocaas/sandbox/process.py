@@ -12,13 +12,12 @@ import select
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from neurocaas.errors import Unavailable
 from neurocaas.sandbox import bubblewrap, seccomp
 from neurocaas.sandbox.cage import Cage
-from neurocaas.sandbox.ending import Ending, ending_of
+from neurocaas.sandbox.ending import Ending, ending_of, is_first_of_namespace
 from neurocaas.sandbox.view import Limits, View
 
 PR_SET_PDEATHSIG = 1
@@ -82,7 +81,7 @@ class Bubblewrapped:
             return
         try:
             # By now the number may be another process', which is not the first of a namespace.
-            if _is_first_of_namespace(first_inside or 0):
+            if is_first_of_namespace(first_inside or 0):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                 select.select([descriptor], [], [], PATIENCE_SECONDS)
         except ProcessLookupError:
@@ -100,15 +99,6 @@ class Bubblewrapped:
                 if isinstance(value, int):
                     return value
         return None
-
-
-def _is_first_of_namespace(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
-    except OSError:
-        return False
-    numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
-    return len(numbers) > 1 and numbers[-1] == "1"
 
 
 def start(
