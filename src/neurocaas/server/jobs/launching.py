@@ -131,6 +131,8 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
         ),
         environment=document.AttemptEnvironment(
             digest=environment.digest,
+            image=environment.image,
+            engine=environment.engine,
             mounts=tuple(document.EnvironmentMount(source=one.source, target=one.target) for one in environment.mounts),
             variables=environment.variables,
             path=environment.path,
