@@ -72,13 +72,14 @@ class FetchLimits(Document):
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
-    operators: user ids. analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
+    providers: who supplies instances; a job that asks for none gets the first. operators: user ids.
+    analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
     store: str = "file"
-    provider: str = "local"
+    providers: Annotated[tuple[str, ...], Field(min_length=1)] = ("local",)
     local: LocalMachine = LocalMachine()
     images: Images = Images()
     idle_minutes: Annotated[float, Field(gt=0)] = 10

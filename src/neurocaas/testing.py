@@ -9,13 +9,13 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from neurocaas.bank import Hint, InstanceType, Launch, NoCapacity, Placement, State
+from neurocaas.bank import Carrier, Hint, Instance, InstanceType, Launch, NoCapacity, Placement, State
 from neurocaas.blueprint import Need
 from neurocaas.documents import digest_of
 from neurocaas.storage import Store, keys
@@ -43,7 +43,7 @@ class FakeClock:
 
 
 @dataclass
-class Instance:
+class Machine:
     """One instance of the simulated cloud: what it runs, on what, from when to when."""
 
     document: dict[str, Any]
@@ -67,6 +67,7 @@ class SimulatedCloud:
     price_per_hour: Decimal = Decimal(0)
     save_price_per_hour: Decimal | None = None
     name: str = "simulated"
+    carrier: Carrier = Carrier.HERE
     clock: FakeClock = field(default_factory=FakeClock)
     provisioning_seconds: float = 0
     run_seconds: Callable[[Mapping[str, Any]], float] | None = None
@@ -74,8 +75,8 @@ class SimulatedCloud:
     interrupted_after: Callable[[str, Placement], float | None] = lambda *_: None
     catalogue: tuple[InstanceType, ...] = ()
     launched: list[str] = field(default_factory=list)
-    instances: list[Instance] = field(default_factory=list)
-    _running: dict[str, Instance] = field(default_factory=dict)
+    machines: list[Machine] = field(default_factory=list)
+    _running: dict[str, Machine] = field(default_factory=dict)
     _busy: Counter[str] = field(default_factory=Counter)
     _interrupted: set[str] = field(default_factory=set)
     _hints: list[Hint] = field(default_factory=list)
@@ -132,11 +133,15 @@ class SimulatedCloud:
 
     # The provider's interface
 
+    def repository(self) -> str:
+        return ""
+
     def instance_types(self) -> tuple[InstanceType, ...]:
         if self.catalogue:
-            return self.catalogue
+            return tuple(replace(one, provider=self.name) for one in self.catalogue)
         large = InstanceType(
             name="sim.large",
+            provider=self.name,
             vcpus=96,
             memory_mib=1024**2,
             gpus=0,
@@ -160,9 +165,9 @@ class SimulatedCloud:
             raise NoCapacity(short)
         now, attempt = self.clock(), launch.attempt
         self.launched.append(attempt)
-        instance = Instance(document=dict(launch.document), placement=launch.placement, started_at=now)
+        instance = Machine(document=dict(launch.document), placement=launch.placement, started_at=now)
         self._running[attempt] = instance
-        self.instances.append(instance)
+        self.machines.append(instance)
         self._busy[launch.placement.instance_type.name] += 1
         if (after := self.interrupted_after(attempt, launch.placement)) is not None:
             self._plan(now + timedelta(seconds=after), attempt, "interrupt")
@@ -188,6 +193,9 @@ class SimulatedCloud:
         if handle in self._running:
             self._end(handle)
 
+    def instances(self) -> list[Instance]:
+        return []
+
     def events(self) -> list[Hint]:
         hints, self._hints = self._hints, []
         return hints
@@ -203,7 +211,7 @@ class SimulatedCloud:
             return State.RUNNING
         return State.INTERRUPTED if attempt in self._interrupted else State.GONE
 
-    def _end(self, attempt: str) -> Instance:
+    def _end(self, attempt: str) -> Machine:
         instance = self._running.pop(attempt)
         instance.ended_at = self.clock()
         self._busy[instance.placement.instance_type.name] -= 1

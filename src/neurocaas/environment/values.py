@@ -46,7 +46,7 @@ class Environment(Document):
     """An immutable analysis environment that is built and whole (paper §2.1.1). Everything in `mounts` is read-only.
 
     path: what goes first on PATH; size_bytes: of its own files, without the interpreter's; built_at: ISO-8601 UTC.
-    image, engine: of kind `image`, what the workflow's root is and which engine has it; else empty.
+    image: the OCI image that it is, as NAME@sha256:… or by its id; "" for other kinds. engine: what has it.
     """
 
     kind: str

@@ -17,6 +17,7 @@ from neurocaas.bell import ring
 from neurocaas.errors import NeurocaasError, NotFound, StorageFailed, Unavailable
 from neurocaas.reasons import Reason
 from neurocaas.runner import staging
+from neurocaas.runner.bringing import bring
 from neurocaas.runner.checkpointing import Checkpointing, checkpointing
 from neurocaas.runner.collection import collect
 from neurocaas.runner.document import AttemptDocument, Delivered, ExitRecord, Host, LogRecord, SandboxRecord, Used
@@ -93,7 +94,7 @@ class Attempt:
 
     def _perform(self) -> tuple[Delivered, ...]:
         self._lease.look()
-        document = self._document
+        document = self._document = bring(self._document, self._store)
         if document.resources.cores:
             with contextlib.suppress(OSError):  # A core that went offline: the kernel then chooses.
                 os.sched_setaffinity(0, document.resources.cores)
@@ -363,7 +364,7 @@ def container_record(uid: int | None, engine: Engine) -> SandboxRecord:
 
 def engine_of(document: AttemptDocument) -> Engine | None:
     """What runs the workflow's image; None for a workflow without one. Raises Unavailable."""
-    return find_engine(document.environment.engine) if document.environment.image else None
+    return find_engine(document.environment.engine) if document.environment.root else None
 
 
 @functools.cache

@@ -36,9 +36,13 @@ class Input(Document):
 
 
 class Workflow(Document):
-    """files: the folder of the analysis version, seen by the workflow as /workflow. checks: run first, in order."""
+    """files: the folder of the analysis version, seen by the workflow as /workflow. archive: the same in the store.
+
+    checks: run first, in order.
+    """
 
     files: Path
+    archive: str = ""
     command: tuple[str, ...]
     checks: tuple[tuple[str, ...], ...] = ()
     network: bool = False
@@ -62,13 +66,18 @@ class Metric(Document):
 
 
 class EnvironmentMount(Document):
+    """archive: the key of a tar of the same tree, for a machine where `source` is not to be found."""
+
     source: Path
     target: str
+    archive: str = ""
 
 
 class AttemptEnvironment(Document):
-    """path: entries that come first on PATH. image: an OCI image by digest or id, which is the root that the workflow
-    sees; empty for the /usr of the instance. engine: what runs it, podman or docker; the first found if empty."""
+    """path: entries that come first on PATH. image: the OCI image that it is, or was made into, by digest or id.
+
+    engine: what runs an image that it is, podman or docker; the first that is found if empty.
+    """
 
     digest: str
     image: str = ""
@@ -76,6 +85,12 @@ class AttemptEnvironment(Document):
     mounts: tuple[EnvironmentMount, ...] = ()
     variables: dict[str, str] = Field(default_factory=dict)
     path: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> str:
+        """The image that is the workflow's root. One that has its trees mounted was made into an image for a provider
+        whose machines are started from it, and the runner is inside: the root is then that of this machine."""
+        return "" if self.mounts else self.image
 
 
 class Resources(Document):
@@ -94,7 +109,7 @@ class AttemptDocument(Document):
 
     prefix: the attempt's key prefix in the store. work: a folder of this attempt alone. uid: the workflow's uid on
     this machine where the platform runs as root. bell: the socket that wakes whoever follows. checkpoint: the key
-    prefix of the checkpoint to go on from, an earlier attempt's.
+    prefix of the checkpoint to go on from, an earlier attempt's. shelf: where a machine keeps what it had brought.
     """
 
     attempt: str
@@ -114,6 +129,7 @@ class AttemptDocument(Document):
     uid: int | None = None
     bell: Path | None = None
     checkpoint: str | None = None
+    shelf: Path | None = None
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
 
 

@@ -216,7 +216,7 @@ def view(document: AttemptDocument, stage: Stage, inputs: list[Mount], command: 
         network=document.workflow.network,
         host_uid=stage.uid,
         devices=_gpu_devices() if document.resources.gpus else (),
-        image=document.environment.image,
+        image=document.environment.root,
         engine=document.environment.engine,
     )
 

@@ -68,6 +68,11 @@ def version_record(name: str, digest: str) -> str:
     return f"versions/{segment(name)}/{segment(digest)}.json"
 
 
+def tree_archive(digest: str) -> str:
+    """A tree of an environment, or an interpreter's, for machines that do not see this one's files."""
+    return f"environments/{segment(digest)}.tar.gz"
+
+
 def data(group: str) -> str:
     """The prefix of a group's staged data."""
     return f"groups/{segment(group)}/data"

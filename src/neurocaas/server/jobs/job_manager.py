@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Min, QuerySet
 
-from neurocaas.bank import Hint, NoCapacity, Placement, Provider, State
+from neurocaas.bank import Hint, NoCapacity, Placement, State, Supplier
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.reasons import Reason
@@ -61,7 +61,7 @@ class JobManager:
 
     settings: Settings
     store: Store
-    provider: Provider
+    provider: Supplier
     placing: Placing
     preparation: Preparation
     following: Following
@@ -314,7 +314,7 @@ class JobManager:
             return None
 
     def _launch(self, stack: Stack, placement: Placement, prepared: Prepared, now: datetime) -> None:
-        attempt = claim(stack, placement, self.provider, now)
+        attempt = claim(stack, placement, now)
         try:
             handle = launch(attempt, placement, prepared, self.store, self.provider, self.settings.work)
         except (NeurocaasError, OSError, ValueError) as fault:
@@ -333,7 +333,7 @@ class JobManager:
     def _prepared(self, stack: Stack, now: datetime) -> Prepared | None:
         job, step = stack.job, stack.step
         try:
-            prepared = self.preparation.get(job.id, step.analysis, step.version)
+            prepared = self.preparation.get(job.id, step.analysis, step.version, job.provider)
         except (NeurocaasError, OSError, ValueError) as fault:
             message = f"The analysis environment can't be used: {fault}"
             stacks = Stack.objects.filter(step=step)
@@ -352,9 +352,9 @@ class JobManager:
 
     def _expect(self) -> None:
         """Have the environments of steps to come built while those before them run."""
-        coming = waiting(ready=False).values_list("step__analysis", "step__version").distinct()
-        for name, digest in coming:
-            self.preparation.expect(name, digest)
+        coming = waiting(ready=False).values_list("step__analysis", "step__version", "job__provider").distinct()
+        for name, digest, provider in coming:
+            self.preparation.expect(name, digest, provider)
 
     # Concluding
 

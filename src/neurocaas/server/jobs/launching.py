@@ -11,13 +11,14 @@ from pathlib import Path
 
 from django.db import transaction
 
-from neurocaas.bank import Launch, Placement, Provider
+from neurocaas.bank import Launch, Placement, Supplier
 from neurocaas.blueprint import Need, Version
 from neurocaas.environment import Environment
 from neurocaas.protocol import DataRef
 from neurocaas.runner import document
 from neurocaas.runner.checkpoint import last_checkpoint
 from neurocaas.server.jobs import ledger
+from neurocaas.server.jobs.carrying import Carried
 from neurocaas.server.jobs.models import Attempt, Price, Stack
 from neurocaas.server.jobs.status import Status, advance
 from neurocaas.storage import Store, keys
@@ -27,11 +28,12 @@ PROCESSES_PER_CORE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What all stacks of one analysis version share: its files and its environment on this machine."""
+    """What all stacks of one analysis version share: its files and its environment, here and on other machines."""
 
     version: Version
     folder: Path
     environment: Environment
+    carried: Carried
 
 
 def prefix(attempt: Attempt) -> str:
@@ -50,7 +52,7 @@ def work_folder(root: Path, attempt: Attempt) -> Path:
     return root / f"{attempt.stack.job_id}-{attempt.stack.index}-{attempt.number}"
 
 
-def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) -> Attempt:
+def claim(stack: Stack, placement: Placement, at: datetime) -> Attempt:
     """Make the next attempt of a waiting stack, so that no other process launches it too.
 
     Its price is that of this moment, but never more than the job was admitted at.
@@ -65,7 +67,7 @@ def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) 
             stack=stack,
             number=stack.attempts_made,
             token=secrets.token_hex(16),
-            provider=provider.name,
+            provider=placement.instance_type.provider,
             instance_type=placement.instance_type.name,
             price=Price.SAVE if placement.save else Price.STANDARD,
             price_nanodollars_per_hour=price,
@@ -74,7 +76,7 @@ def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) 
 
 
 def launch(
-    attempt: Attempt, placement: Placement, prepared: Prepared, store: Store, provider: Provider, work_root: Path
+    attempt: Attempt, placement: Placement, prepared: Prepared, store: Store, provider: Supplier, work_root: Path
 ) -> str:
     """Give the attempt its lease and start its runner. Returns the allocation's handle. Raises NoCapacity."""
     store.put(keys.lease(prefix(attempt)), json.dumps({"token": attempt.token}).encode())
@@ -116,6 +118,7 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
         seed=stack.seed,
         workflow=document.Workflow(
             files=prepared.folder,
+            archive=keys.version_archive(prepared.version.name, prepared.version.digest),
             command=workflow.command,
             checks=tuple(one.check for one in blueprint.inputs.values() if one.check),
             network=workflow.network,
@@ -131,9 +134,14 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
         ),
         environment=document.AttemptEnvironment(
             digest=environment.digest,
-            image=environment.image,
+            image=prepared.carried.image,
             engine=environment.engine,
-            mounts=tuple(document.EnvironmentMount(source=one.source, target=one.target) for one in environment.mounts),
+            mounts=tuple(
+                document.EnvironmentMount(
+                    source=one.source, target=one.target, archive=prepared.carried.archives.get(one.target, "")
+                )
+                for one in environment.mounts
+            ),
             variables=environment.variables,
             path=environment.path,
         ),
