@@ -95,9 +95,9 @@ class ImageEnvironment(Document):
     @model_validator(mode="after")
     def _one_source(self) -> ImageEnvironment:
         if bool(self.reference) == bool(self.containerfile):
-            raise ValueError("either reference or containerfile, not both and not neither,")
+            raise ValueError("one of reference and containerfile")
         if self.reference and (self.files or self.network):
-            raise ValueError("files and network with a containerfile only: an image by reference is not built; this")
+            raise ValueError("files and network only beside a containerfile, since nothing else is built,")
         return self
 
 
