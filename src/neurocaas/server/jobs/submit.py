@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from neurocaas.blueprint import Blueprint, Family
 from neurocaas.errors import Refused
-from neurocaas.protocol import MAX_SEED, Dataset, Submission, assemble, plan_for
+from neurocaas.protocol import MAX_SEED, Dataset, PlannedStack, Submission, assemble, plan_for
 from neurocaas.server.analyses import Resolved
 from neurocaas.server.groups.deployed import check_access
 from neurocaas.server.jobs import ledger, reuse
@@ -26,6 +26,7 @@ class Request:
 
     points: the points of a sweep, as they differ from `config`. timeout_minutes: the person's own bound on each stack,
     which the save price needs. fresh: nothing is answered from earlier results. private: not for the rest of the group.
+    more_storage_mib: room that each stack needs beyond what its blueprint says, as for data that is packed.
     """
 
     analysis: str
@@ -40,6 +41,7 @@ class Request:
     save: bool = False
     fresh: bool = False
     private: bool = False
+    more_storage_mib: int = 0
 
 
 class Stage(Protocol):
@@ -75,7 +77,7 @@ def prepare_datasets(site: Site, request: Request, resolved: Resolved, datasets:
     points = tuple(dict(point) for point in request.points)
     submission = Submission(datasets=datasets, config=config, seed=request.seed, points=points)
     plan = plan_for(family, submission, site.run_protocol)
-    stacks = assemble(family, submission, plan)
+    stacks = _roomier(assemble(family, submission, plan), request.more_storage_mib)
     steps = [_step(step.name, family.find(step.analysis), request.timeout_minutes) for step in plan.steps]
     _check_minutes(request.timeout_minutes, steps)
     return Admissible(
@@ -107,6 +109,15 @@ def _row(request: Request, resolved: Resolved, submission: Submission) -> Job:
         private=request.private,
         max_instances=version.blueprint.limits.max_instances,
     )
+
+
+def _roomier(stacks: list[PlannedStack], more_mib: int) -> list[PlannedStack]:
+    if not more_mib:
+        return stacks
+    return [
+        replace(one, need=one.need.model_copy(update={"storage_mib": one.need.storage_mib + more_mib}))
+        for one in stacks
+    ]
 
 
 def _check(request: Request) -> None:
