@@ -29,7 +29,8 @@ class Box:
     @property
     def name(self) -> str:
         """The bucket's or folder's, as it stands in the names of jobs."""
-        return self.drops.url.removeprefix("s3://").partition("/")[0] or PurePosixPath(self.drops.url).name
+        scheme, _, rest = self.drops.url.partition("://")
+        return rest.partition("/")[0] if scheme == "s3" else PurePosixPath(rest).name
 
     def submissions(self) -> Iterator[Drop]:
         """Every submission in it, of whatever group, in no order."""
