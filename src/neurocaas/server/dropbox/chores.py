@@ -6,8 +6,9 @@ import time
 
 from neurocaas.server.chores import Chore, wake
 from neurocaas.server.dropbox.boxes import open_boxes
+from neurocaas.server.dropbox.hints import CHORE
 from neurocaas.server.dropbox.mirroring import mirror
-from neurocaas.server.dropbox.sweeping import CHORE, sweep
+from neurocaas.server.dropbox.sweeping import sweep
 from neurocaas.server.jobs.followers import DROPBOX_ANSWERS
 from neurocaas.server.site import Site
 

@@ -1,24 +1,20 @@
-"""The look at all drop-boxes that is the truth, and the messages by which it is had sooner."""
+"""The look at all drop-boxes that is the truth, however many messages were lost."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from neurocaas.errors import NeurocaasError
-from neurocaas.server.chores import wake
-from neurocaas.server.dropbox.boxes import Box, Boxes, is_submission
+from neurocaas.server.dropbox.boxes import Box, Boxes
 from neurocaas.server.dropbox.bringing import work_folder
 from neurocaas.server.dropbox.models import Arrival
 from neurocaas.server.dropbox.taking import PATIENCE, given_up, mark_of, refuse, take
-from neurocaas.settings import Settings
 from neurocaas.storage.drops import Drop
 
 log = logging.getLogger(__name__)
 
-CHORE = "dropbox"
 SETTLE_SECONDS = 2.0
 _KEYS_AT_ONCE = 500  # a database bounds the parameters of one query
 _PLATFORM_FAILED = "The platform failed while it took this submission; an operator finds why in its log."
@@ -39,30 +35,6 @@ def sweep(boxes: Boxes) -> int:
         except NeurocaasError as fault:
             log.warning("the drop-box of %s could not be looked at: %s", box.analysis, fault)
     return taken
-
-
-def take_hint(settings: Settings, message: Mapping[str, Any]) -> bool:
-    """Have the drop-boxes looked at now, if this event of EventBridge says that a submission appeared in one.
-
-    False for every other event, which is somebody else's; lost ones cost a sweep's wait. Needs no database.
-    """
-    detail = message.get("detail")
-    if message.get("detail-type") != "Object Created" or not isinstance(detail, Mapping):
-        return False
-    bucket, key = (_named(detail, "bucket", "name"), _named(detail, "object", "key"))
-    for url in settings.site.dropboxes.values():
-        name, _, prefix = url.removeprefix("s3://").strip("/").partition("/")
-        above = f"{prefix}/" if prefix else ""
-        if url.startswith("s3://") and name == bucket and key.startswith(above):
-            if is_submission(key.removeprefix(above)):
-                wake(settings, CHORE)
-            return True
-    return False
-
-
-def _named(detail: Mapping[str, Any], part: str, name: str) -> str:
-    found = detail.get(part)
-    return str(found.get(name, "")) if isinstance(found, Mapping) else ""
 
 
 def _new(boxes: Boxes, box: Box) -> list[Drop]:

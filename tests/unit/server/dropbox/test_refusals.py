@@ -35,10 +35,10 @@ def _config(data: bytes | str, name: str = "lab/configs/bad.yaml") -> Callable[[
     return write
 
 
-def _data(name: str, data: bytes) -> Callable[[Dropped], None]:
+def _data(name: str, data: bytes, named: str = "") -> Callable[[Dropped], None]:
     def write(box: Dropped) -> None:
         box.put(name, data)
-        box.ordinary(KEY, dataname=name)
+        box.ordinary(KEY, dataname=named or name)
 
     return write
 
@@ -86,7 +86,7 @@ BAD: dict[str, tuple[Callable[[Dropped], None], str]] = {
     "wrong content": (_data("lab/inputs/b.npy", b"x"), "is not what its name says: its contents are not those of"),
     "empty file": (_data("lab/inputs/b.npy", b""), "dataname: lab/inputs/b.npy is empty"),
     "folder without data": (
-        lambda box: (box.put("lab/inputs/F/a.md", "x"), box.ordinary(KEY, dataname="lab/inputs/F/"))[1],
+        _data("lab/inputs/F/a.md", b"x", named="lab/inputs/F/"),
         "dataname: lab/inputs/F/ is a folder without a file of kind .npy, .csv, .mp4 in it.",
     ),
     "missing config": (_asking(configname="lab/no.yaml"), "configname: lab/no.yaml: there is no such file."),

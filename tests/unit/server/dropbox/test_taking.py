@@ -210,26 +210,25 @@ def test_what_was_delivered_is_no_submission(box: Dropped) -> None:
     assert box.look() == 0
 
 
-@pytest.mark.parametrize("source", ["aws.s3"])
 def test_a_message_about_a_submission_has_the_boxes_looked_at_and_others_are_somebody_elses(
-    box: Dropped, monkeypatch: pytest.MonkeyPatch, source: str
+    box: Dropped, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from neurocaas.server.dropbox import sweeping
+    from neurocaas.server.dropbox import hints
 
     woken: list[str] = []
-    monkeypatch.setattr(sweeping, "wake", lambda _settings, name: woken.append(name))
+    monkeypatch.setattr(hints, "wake", lambda _settings, name: woken.append(name))
     site = box.world.settings.site.model_copy(update={"dropboxes": {"mean": "s3://drops/of/mean"}})
     settings = box.world.settings.model_copy(update={"site": site})
 
     def told(bucket: str, key: str, kind: str = "Object Created") -> bool:
         detail = {"bucket": {"name": bucket}, "object": {"key": key}}
-        return sweeping.take_hint(settings, {"source": source, "detail-type": kind, "detail": detail})
+        return hints.take_hint(settings, {"source": "aws.s3", "detail-type": kind, "detail": detail})
 
     assert told("drops", "of/mean/lab/submissions/1_submit.json")
     assert woken == ["dropbox"]
     assert told("drops", "of/mean/lab/inputs/a.npy")  # for a drop-box, but nothing to do
     assert not told("elsewhere", "lab/submissions/1_submit.json")
     assert not told("drops", "of/mean/lab/submissions/1_submit.json", "Batch Job State Change")
-    assert not sweeping.take_hint(settings, {"detail-type": "Object Created", "detail": []})
-    assert not sweeping.take_hint(settings, {})
+    assert not hints.take_hint(settings, {"detail-type": "Object Created", "detail": []})
+    assert not hints.take_hint(settings, {})
     assert woken == ["dropbox"]
