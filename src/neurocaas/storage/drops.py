@@ -52,7 +52,7 @@ class Drops(Protocol):
         ...
 
     def read(self, key: str, start: int, end: int) -> bytes:
-        """The bytes from `start` to before `end`, fewer where the object ends. Raises NotFound."""
+        """The bytes from `start`, which is below its size or 0, to before `end` or its own. Raises NotFound."""
         ...
 
     def fetch(self, key: str, path: Path) -> None:

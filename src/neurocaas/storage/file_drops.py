@@ -7,6 +7,7 @@ looked at first and opened afterwards could be another by then.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from neurocaas.storage.faults import why
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# No such file; or a link, or a device that nobody listens to, where a file or folder would have to be.
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _FOLDER_MODE = 0o775  # as a lab shares it; the site's umask may take more away
 _PARTIAL = ".neurocaas-"  # what is half written has such a name, and is not listed
 
@@ -103,22 +106,27 @@ class FileDrops:
         missing = NotFound(f"There is no {key} in {self.url}.")
         with self._told(f"read {key}"):
             try:
-                *above, name = _parts(key)
-                folder = self._folder(above)
-            except (FileNotFoundError, NotADirectoryError, _Astray):
+                descriptor = self._open(key)
+            except _Astray:
                 raise missing from None
-            try:
-                descriptor = os.open(name, _FILE, dir_fd=folder)
-            except OSError:  # none, a link, or a device that nobody listens to
-                raise missing from None
-            finally:
-                os.close(folder)
+            except OSError as error:
+                if error.errno in _NOT_THERE:
+                    raise missing from None
+                raise
             try:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise missing
                 yield descriptor
             finally:
                 os.close(descriptor)
+
+    def _open(self, key: str) -> int:
+        *above, name = _parts(key)
+        folder = self._folder(above)
+        try:
+            return os.open(name, _FILE, dir_fd=folder)
+        finally:
+            os.close(folder)
 
     def _folder(self, parts: list[str], *, make: bool = False) -> int:
         """A descriptor of the folder, made where it is missing if that is asked. Raises OSError and _Astray."""

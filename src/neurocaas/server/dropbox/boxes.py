@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SUBMISSION = "submit.json"
 ASKING = ("configs/", "inputs/", "submissions/")  # the folders of a group where submissions are looked for
 RESULTS = "results"
+USER = "dropbox"  # a drop-box tells which group wrote, not who of it
 
 
 @dataclass(frozen=True, kw_only=True)

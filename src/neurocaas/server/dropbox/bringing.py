@@ -17,6 +17,7 @@ from neurocaas.blueprint import Blueprint
 from neurocaas.blueprint.model import Input
 from neurocaas.errors import NotNow, Refused
 from neurocaas.protocol import Dataset
+from neurocaas.server.dropbox.boxes import USER
 from neurocaas.server.dropbox.finding import Found, look_at
 from neurocaas.server.jobs.datasets import Given, datasets, fault, kinds, named_inputs, refuse, wanted
 from neurocaas.server.site import Site
@@ -28,8 +29,6 @@ from neurocaas.server.uploads.opening import open_desk
 from neurocaas.server.uploads.staging import reference
 from neurocaas.storage import FileDigest, digest_file
 from neurocaas.storage.drops import Drop, Drops
-
-USER = "dropbox"  # a drop-box tells which group wrote, not who of it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from neurocaas.documents import shown
 from neurocaas.errors import NotFound, Refused
 from neurocaas.server.dropbox.boxes import RESULTS, SUBMISSION, Box, Boxes
 from neurocaas.server.jobs.kinds import HEAD_BYTES, ZIP_TAIL_BYTES, Look
+from neurocaas.storage import keys
 from neurocaas.storage.drops import Drop, Drops, open_drops
 
 CONFIG_NAMES = ("config.yaml", "config.yml", "config.json")
@@ -150,5 +151,7 @@ def _inside(field: str, key: str, group: str) -> str:
 
 
 def _check_parts(field: str, text: str, key: str) -> None:
-    if any(part in {"", ".", ".."} for part in key.removesuffix("/").split("/")) or not key.isprintable():
-        raise Refused(f"{field}: found {shown(text)}; a plain path, as group/inputs/file, is right.")
+    try:
+        keys.relative(key.removesuffix("/"))
+    except Refused as cause:
+        raise Refused(f"{field}: found {shown(text)}. {cause.message}") from cause

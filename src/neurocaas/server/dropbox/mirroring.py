@@ -78,12 +78,7 @@ def _answer(boxes: Boxes, submission: Submission) -> None:
     box = boxes.of(submission.analysis)
     if box is None:
         return  # until the site has this drop-box again
-    answer = _Answer(boxes, box, submission)
-    try:
-        done = answer.write()
-    finally:
-        Submission.objects.filter(pk=submission.pk).update(answered=submission.answered)
-    if done:
+    if _Answer(boxes, box, submission).write():
         # In this order: who dies between the two writes the last files once more.
         submission.arrivals.update(delivered=True)
         Submission.objects.filter(pk=submission.pk).update(done=True)
@@ -119,14 +114,16 @@ class _Answer:
                 self._deliver(one, targets)
                 self._logs(one)
                 self._submission.answered[f"results of {name}"] = DELIVERED
+                self._keep()  # since copying may take long
         if any(one.ended for one in self._datasets) and self._job:
             self._write(f"process_results/{UPDATE}", wording.update(self._datasets, self._job.config))
         # The job's row was read before those of its stacks: if it has ended, they all have.
-        if self._job is not None and self._job.status not in ENDED:
-            return False
-        self._finish(targets)
-        self._write(f"process_results/{END}", wording.end(self._submission))
-        return True
+        ended = self._job is None or self._job.status in ENDED
+        if ended:
+            self._finish(targets)
+            self._write(f"process_results/{END}", wording.end(self._submission))
+        self._keep()
+        return ended
 
     def deliver_all(self, targets: Sequence[Target]) -> None:
         """Everything that a job that has ended gives to people, to these targets."""
@@ -192,6 +189,10 @@ class _Answer:
                 log.warning("results of %s go to no other place: %s", self._submission, cause)
             else:
                 yield Target(drops=drops, folder=f"{folder}/{self._submission.name}".lstrip("/"))
+
+    def _keep(self) -> None:
+        """Remember what is written already."""
+        Submission.objects.filter(pk=self._submission.pk).update(answered=self._submission.answered)
 
     def _copy(self, one: Deliverable, places: Sequence[tuple[Drops, str]]) -> None:
         """One file to each of these places; nothing where its job was deleted meanwhile."""

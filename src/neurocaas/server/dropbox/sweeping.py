@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from neurocaas.errors import NeurocaasError
 from neurocaas.server.dropbox.boxes import Box, Boxes
 from neurocaas.server.dropbox.bringing import work_folder
-from neurocaas.server.dropbox.models import Arrival
+from neurocaas.server.dropbox.models import Arrival, Submission
 from neurocaas.server.dropbox.taking import PATIENCE, given_up, mark_of, refuse, take
+from neurocaas.server.jobs.status import Status
 from neurocaas.storage.drops import Drop
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ def sweep(boxes: Boxes) -> int:
                 taken += _take(boxes, box, drop)
         except NeurocaasError as fault:
             log.warning("the drop-box of %s could not be looked at: %s", box.analysis, fault)
+    # Who died between a job's admission and the ring for it left it to nobody; and a manager ends when it is idle.
+    if Submission.objects.filter(done=False, job__status=Status.WAITING).exists():
+        boxes.wake()
     return taken
 
 

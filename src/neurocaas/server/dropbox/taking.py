@@ -22,8 +22,8 @@ from neurocaas.documents import digest_of, shown
 from neurocaas.errors import Ambiguous, Forbidden, NotFound, Refused
 from neurocaas.server.dropbox import asking, finding
 from neurocaas.server.dropbox.asking import Asked
-from neurocaas.server.dropbox.boxes import Box, Boxes, group_of, own_place
-from neurocaas.server.dropbox.bringing import USER, Bringing
+from neurocaas.server.dropbox.boxes import USER, Box, Boxes, group_of, own_place
+from neurocaas.server.dropbox.bringing import Bringing
 from neurocaas.server.dropbox.finding import Found
 from neurocaas.server.dropbox.models import Arrival, Submission
 from neurocaas.server.groups.deployed import check_access
@@ -78,7 +78,6 @@ def take(boxes: Boxes, box: Box, drop: Drop) -> Submission:
             submission = _record(boxes, box, drop, understood, job=job, datasets=bringing.named)
     except FOR_GOOD as cause:
         return refuse(boxes, box, drop, understood, str(cause))
-    boxes.wake()
     return submission
 
 

@@ -11,7 +11,6 @@ from neurocaas.server.dropbox.boxes import Boxes, open_boxes
 from neurocaas.server.dropbox.chores import CHORES
 from neurocaas.server.dropbox.mirroring import mirror
 from neurocaas.server.dropbox.sweeping import sweep
-from neurocaas.server.jobs import daemon
 from neurocaas.server.logs import log_to
 from neurocaas.server.serving.housekeeping import keep, lead
 from neurocaas.server.site import Site
@@ -23,8 +22,6 @@ def watch(site: Site) -> None:
     opened(site)
     with _alone(site.settings):
         log_to(site.settings.state / "logs" / "housekeeping.log")
-        # Jobs of a watcher that died before it could wake the manager wait for one.
-        daemon.start(site.settings)
         keep(site, CHORES)
 
 

@@ -48,7 +48,7 @@ class Progress:
         """The stack whose state is the dataset's: one that failed, else one that has not ended, else the last."""
         bad = [one for one in self.stacks if one.status in {Status.FAILED, Status.CANCELLED}]
         going = [one for one in self.stacks if one.status not in ENDED]
-        return (bad or going or list(self.stacks))[-1 if not (bad or going) else 0]
+        return next(iter([*bad, *going]), self.stacks[-1])
 
     @property
     def attempt(self) -> Attempt | None:

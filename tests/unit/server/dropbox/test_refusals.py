@@ -72,9 +72,9 @@ BAD: dict[str, tuple[Callable[[Dropped], None], str]] = {
     "data of a name that begins so": (_asking(dataname="labs/inputs/a.npy"), "a key below lab/"),
     "traversal": (
         _asking(dataname="lab/../other/inputs/a.npy"),
-        'dataname: found "lab/../other/inputs/a.npy"; a plain path, as group/inputs/file, is right.',
+        "dataname: found \"lab/../other/inputs/a.npy\". The name '..' can't be stored: it must name one file",
     ),
-    "absolute": (_asking(dataname="/etc/passwd"), 'dataname: found "/etc/passwd"; a plain path'),
+    "absolute": (_asking(dataname="/etc/passwd"), "dataname: found \"/etc/passwd\". The name '' can't be stored"),
     "config of another group": (_asking(configname="other/c.yaml"), 'configname: found "other/c.yaml"; a key below'),
     "foreign bucket": (
         _asking(dataname="s3://theirs/a.npy"),
