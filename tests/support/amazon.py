@@ -23,7 +23,7 @@ OUTPUTS = {
 def refusal(code: str, message: str, status: int = 400) -> ClientError:
     """What botocore raises when AWS says no."""
     said = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(said, "Operation")  # type: ignore[arg-type]
+    return ClientError(said, "Operation")
 
 
 @dataclass
