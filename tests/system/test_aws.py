@@ -114,7 +114,7 @@ def test_the_save_price_runs_on_spot_and_an_event_wakes_the_manager(
 ) -> None:
     batch_site.say("this is no event")
     batch_site.say(json.dumps({"detail-type": "Batch Job State Change", "detail": "nonsense"}))
-    job = waiting("--save", "--minutes", "10", "--set", "size=1")
+    job = waiting("--save", "--minutes", "3", "--set", "size=1")
     until(
         lambda: any(one["jobName"].startswith(job) and one["status"] == "SUCCEEDED" for one in batch_site.jobs()),
         SECONDS,
