@@ -21,6 +21,7 @@ def stack() -> str:
 @pytest.fixture
 def aws_site(local_site: TestSite, aws: Aws, stack: str) -> TestSite:
     """A site with one drop-box, whose group has a member, in an account of its own that is emulated."""
+    local_site.analysis("pca", "true")
     _declare(local_site, "site.json", {"aws": {"stack": stack, "drop_boxes": ["pca"]}})
     _declare(local_site, "groups/lab.json", {"name": "lab", "users": {"ada": {}}})
     local_site.variables |= aws.variables
