@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
@@ -143,11 +143,24 @@ class AwsSettings(Document):
         return self
 
 
+def _apart(boxes: dict[str, str]) -> dict[str, str]:
+    """A submission in a place of two analyses would start two jobs."""
+    places = [f"{url.rstrip('/')}/" for url in boxes.values()]
+    if any(one is not other and one.startswith(other) for one in places for other in places):
+        raise ValueError("a place of its own for each analysis, none inside another,")
+    return boxes
+
+
+BoxUrl = Annotated[str, Field(pattern=r"^(file:///[^/]|s3://[a-z0-9]).*$")]
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
     providers: who supplies instances; a job that asks for none gets the first. operators: user ids.
     analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
+    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. result_buckets:
+    S3 buckets that a submission there may name for its results.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -163,6 +176,8 @@ class SiteDocument(Document):
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
     aws: AwsSettings | None = None
+    dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
+    result_buckets: tuple[str, ...] = ()
 
 
 class Settings(Document):

@@ -214,6 +214,13 @@ def refuse(problem: str, start_response: Any) -> list[bytes]:
     return [body]
 
 
+def _let_jobs_stop() -> None:
+    """Batch ends a container with SIGTERM, and with SIGKILL half a minute later; moto's begins with that."""
+    from docker.models.containers import Container
+
+    Container.kill = lambda self, signal=None: self.stop(timeout=30)
+
+
 def main(port: int) -> None:
     os.environ["MOTO_PORT"] = str(port)
     # This file is run as a program, whose folder is where its imports are found.
@@ -221,6 +228,7 @@ def main(port: int) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
+    _let_jobs_stop()
     complete()
     app = Enforcing(DomainDispatcherApplication(create_backend_app))
     run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)

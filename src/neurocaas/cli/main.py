@@ -50,6 +50,7 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "serve": "serve:serve",
     "manager": "manager:manager",
+    "dropbox": "dropbox:dropbox",
     "backup": "backup:backup",
     "restore": "backup:restore",
     "storage": "storage:storage",

@@ -121,7 +121,8 @@ def push(
 ) -> str:
     """Send the image to a registry: `reference` is HOST[:PORT]/NAME[:TAG]. Returns it pinned, HOST/NAME@sha256:….
 
-    What the registry has already is not sent again. sign_in: as `registry.push` takes it. Raises Refused, Forbidden or RemoteFailed with one sentence.
+    What the registry has already is not sent again. sign_in: as `registry.push` takes it. Raises Refused, Forbidden or
+    RemoteFailed with one sentence.
     """
     pinned = registry.push(Blobs(image.root), image.image, reference, progress=progress, sign_in=sign_in)
     if pinned not in image.pushed:
