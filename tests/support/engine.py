@@ -47,7 +47,9 @@ def podman(*arguments: str) -> str:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:
     """Podman with storage of the tests' own, in which BASE is. Returns its name for settings."""
-    assert shutil.which("podman"), "Podman is not there: apt-get install -y --no-install-recommends podman runc catatonit"
+    assert shutil.which("podman"), (
+        "Podman is not there: apt-get install -y --no-install-recommends podman runc catatonit"
+    )
     KEPT.mkdir(mode=0o711, exist_ok=True)
     named = {"CONTAINERS_CONF": CONTAINERS, "CONTAINERS_STORAGE_CONF": STORAGE.format(folder=KEPT)}
     with pytest.MonkeyPatch.context() as patch:
