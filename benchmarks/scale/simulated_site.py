@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neurocaas.bank import Providers
 from neurocaas.blueprint import SourceRepo
 from neurocaas.blueprint.profile import Profile
 from neurocaas.certificate import SigningKey
@@ -61,8 +62,8 @@ class SimulatedSite(Site):
     cloud: SimulatedCloud
 
     @property
-    def provider(self) -> SimulatedCloud:
-        return self.cloud
+    def providers(self) -> Providers:
+        return Providers([self.cloud])
 
 
 class Environments:
@@ -99,6 +100,7 @@ def open_simulated(root: Path, cloud: SimulatedCloud) -> SimulatedSite:
 def job_manager(site: SimulatedSite) -> JobManager:
     """With the real certificate and the real summary, which are part of what many stacks cost."""
     from neurocaas.server.groups.deployed import deployed_profile
+    from neurocaas.server.jobs.carrying import Carrying
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.following import Following
@@ -113,7 +115,12 @@ def job_manager(site: SimulatedSite) -> JobManager:
         store=site.store,
         provider=site.cloud,
         placing=placing,
-        preparation=Preparation(analyses=site.analyses, environments=Environments(), wake=lambda: None),
+        preparation=Preparation(
+            analyses=site.analyses,
+            environments=Environments(),
+            carry=Carrying(lambda _: site.cloud, site.store, lambda *_: ""),
+            wake=lambda: None,
+        ),
         following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),

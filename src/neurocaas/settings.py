@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, IPvAnyNetwork
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
 
 SITE_FILE = "site.json"
 STATE_FOLDER = ".neurocaas"
+IA_DAYS = 30
 
 
 class LocalMachine(Document):
@@ -23,6 +24,14 @@ class LocalMachine(Document):
     memory_gib: Annotated[Decimal, Field(gt=0)] | None = None
     gpus: tuple[str, ...] | None = None
     price_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+
+
+class Images(Document):
+    """Container images. engine: what builds and runs them; left out, the first of Podman and Docker that is found.
+    base: the image that images of `python` environments stand on; left out, a minimal Debian made from its packages."""
+
+    engine: Literal["", "podman", "docker"] = ""
+    base: str = ""
 
 
 class Web(Document):
@@ -72,26 +81,104 @@ def _apart(boxes: dict[str, str]) -> dict[str, str]:
 BoxUrl = Annotated[str, Field(pattern=r"^(file:///[^/]|s3://[a-z0-9]).*$")]
 
 
+class Lifecycle(Document):
+    """What the site's bucket does by itself. Days are whole, since AWS counts so.
+
+    abandoned_days: until the parts of an upload that was never completed go; the site itself gives it a week.
+    exchange_days: until what no runner fetched goes. cold_days: until what groups have moves to a cheaper class that is
+    still read at once; left out, never. cold_class: that class.
+    """
+
+    abandoned_days: Annotated[int, Field(ge=1)] = 8
+    exchange_days: Annotated[int, Field(ge=1)] = 8
+    cold_days: Annotated[int, Field(ge=0)] | None = None
+    cold_class: Literal["INTELLIGENT_TIERING", "GLACIER_IR", "STANDARD_IA"] = "INTELLIGENT_TIERING"
+
+    @model_validator(mode="after")
+    def _as_aws_allows(self) -> Self:
+        if self.cold_class == "STANDARD_IA" and self.cold_days is not None and self.cold_days < IA_DAYS:
+            raise ValueError(f"at least {IA_DAYS} cold_days, which AWS demands for STANDARD_IA,")
+        return self
+
+
+class StorageSettings(Document):
+    """The site's bucket, where its store is on S3.
+
+    encryption: "AES256", or the ARN of a KMS key. runner_role: the role whose sessions runners beyond this machine get.
+    session_minutes: how long such a session lasts; it is renewed at half of that, and so long the manager may be away.
+    ticket_hours: how long a ticket can be exchanged, for jobs that queue elsewhere.
+    """
+
+    encryption: Annotated[str, Field(pattern=r"^(AES256|arn:aws[\w-]*:kms:.+)$")] = "AES256"
+    lifecycle: Lifecycle = Lifecycle()
+    runner_role: Annotated[str, Field(pattern=r"^(arn:.+)?$")] = ""
+    session_minutes: Annotated[int, Field(ge=15, le=720)] = 60
+    ticket_hours: Annotated[int, Field(ge=1, le=168)] = 168
+
+
+class AwsSettings(Document):
+    """The site's part of an AWS account, where it has one.
+
+    stack: the name of its CloudFormation stack, which begins every name there. instance_types: those to be had, by name
+    as in the price list. max_vcpus: of all instances of one type at a time, on demand and at the save price each.
+    repository: of images; left out, the stack's own. disk_gib: of each instance. vpc, subnets: a network that is there;
+    left out, the stack makes one over `availability_zones` zones. manager: `role/NAME` or `user/NAME` that the site
+    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started; null where
+    CloudFormation knows no budgets, as in some regions. alarm_topic: the ARN of the SNS topic that hears of alarms;
+    left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
+    unclaimed_minutes: how long an instance without a job may live. max_instance_hours: how long any may.
+    capacity_minutes: how long a stack waits for AWS to find an instance before it is tried elsewhere.
+    """
+
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = "us-east-1"
+    stack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "neurocaas"
+    instance_types: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...] = ("m6i.xlarge",)
+    max_vcpus: Annotated[int, Field(ge=1)] = 256
+    repository: str = ""
+    disk_gib: Annotated[int, Field(ge=30, le=16384)] = 200
+    vpc: Annotated[str, Field(pattern=r"^(vpc-[0-9a-f]+)?$")] = ""
+    subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()
+    availability_zones: Annotated[int, Field(ge=1, le=6)] = 2
+    manager: Annotated[str, Field(pattern=r"^((role|user)/[\w+=,.@-]{1,64})?$")] = ""
+    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] | None = Decimal(500)
+    alarm_topic: Annotated[str, Field(pattern=r"^(arn:aws[\w-]*:sns:.+)?$")] = ""
+    drop_boxes: tuple[str, ...] = ("*",)
+    unclaimed_minutes: Annotated[int, Field(ge=10)] = 30
+    max_instance_hours: Annotated[int, Field(ge=1)] = 72
+    capacity_minutes: Annotated[float, Field(gt=0)] = 10
+
+    @model_validator(mode="after")
+    def _subnets_are_in_a_network(self) -> AwsSettings:
+        if bool(self.vpc) != bool(self.subnets):
+            raise ValueError("both vpc and subnets, or neither of them,")
+        return self
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
-    operators: user ids. analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
-    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. result_buckets:
-    S3 buckets that a submission there may name for its results.
+    providers: who supplies instances; a job that asks for none gets the first. operators: user ids.
+    analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
+    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. dropbox_queue:
+    the address of an SQS queue that is told of them. result_buckets: S3 buckets that a submission may name for results.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
     store: str = "file"
-    provider: str = "local"
+    storage: StorageSettings = StorageSettings()
+    providers: Annotated[tuple[str, ...], Field(min_length=1)] = ("local",)
     local: LocalMachine = LocalMachine()
+    images: Images = Images()
     idle_minutes: Annotated[float, Field(gt=0)] = 10
     operators: tuple[str, ...] = ()
     analyses_of_new_groups: tuple[str, ...] = ("*",)
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
     dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
+    dropbox_queue: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     result_buckets: tuple[str, ...] = ()
+    aws: AwsSettings | None = None
 
 
 class Settings(Document):

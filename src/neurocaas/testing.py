@@ -9,13 +9,13 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from neurocaas.bank import Hint, InstanceType, Launch, NoCapacity, Placement, State
+from neurocaas.bank import Carrier, Hint, Instance, InstanceType, Launch, NoCapacity, Placement, State
 from neurocaas.blueprint import Need
 from neurocaas.documents import digest_of
 from neurocaas.storage import Store, keys
@@ -43,7 +43,7 @@ class FakeClock:
 
 
 @dataclass
-class Instance:
+class Machine:
     """One instance of the simulated cloud: what it runs, on what, from when to when."""
 
     document: dict[str, Any]
@@ -67,6 +67,7 @@ class SimulatedCloud:
     price_per_hour: Decimal = Decimal(0)
     save_price_per_hour: Decimal | None = None
     name: str = "simulated"
+    carrier: Carrier = Carrier.HERE
     clock: FakeClock = field(default_factory=FakeClock)
     provisioning_seconds: float = 0
     run_seconds: Callable[[Mapping[str, Any]], float] | None = None
@@ -74,10 +75,12 @@ class SimulatedCloud:
     interrupted_after: Callable[[str, Placement], float | None] = lambda *_: None
     catalogue: tuple[InstanceType, ...] = ()
     launched: list[str] = field(default_factory=list)
-    instances: list[Instance] = field(default_factory=list)
-    _running: dict[str, Instance] = field(default_factory=dict)
+    machines: list[Machine] = field(default_factory=list)
+    _running: dict[str, Machine] = field(default_factory=dict)
     _busy: Counter[str] = field(default_factory=Counter)
     _interrupted: set[str] = field(default_factory=set)
+    _pending: dict[str, str] = field(default_factory=dict)  # attempts that have no instance yet, and why
+    _unavailable: dict[str, str] = field(default_factory=dict)  # those that got none in time, and why
     _hints: list[Hint] = field(default_factory=list)
     _agenda: list[tuple[datetime, int, str, str]] = field(default_factory=list)
 
@@ -107,6 +110,20 @@ class SimulatedCloud:
         self._interrupted.add(attempt)
         self.lose(attempt)
 
+    def hold(self, attempt: str, why: str) -> None:
+        """The attempt waits for its instance: it was accepted, but has not begun."""
+        self._pending[attempt] = why
+
+    def begin(self, attempt: str) -> None:
+        """The attempt that was held has its instance now."""
+        del self._pending[attempt]
+        self._hints.append(Hint(attempt=attempt, what="begun"))
+
+    def give_up(self, attempt: str, why: str) -> None:
+        """The attempt waited for its instance in vain."""
+        self._unavailable[attempt] = why
+        self.lose(attempt)
+
     def next_event(self) -> datetime | None:
         """When something happens by itself next; None if nothing will."""
         while self._agenda and self._agenda[0][2] not in self._running:
@@ -132,11 +149,15 @@ class SimulatedCloud:
 
     # The provider's interface
 
+    def repository(self) -> str:
+        return ""
+
     def instance_types(self) -> tuple[InstanceType, ...]:
         if self.catalogue:
-            return self.catalogue
+            return tuple(replace(one, provider=self.name) for one in self.catalogue)
         large = InstanceType(
             name="sim.large",
+            provider=self.name,
             vcpus=96,
             memory_mib=1024**2,
             gpus=0,
@@ -160,9 +181,9 @@ class SimulatedCloud:
             raise NoCapacity(short)
         now, attempt = self.clock(), launch.attempt
         self.launched.append(attempt)
-        instance = Instance(document=dict(launch.document), placement=launch.placement, started_at=now)
+        instance = Machine(document=dict(launch.document), placement=launch.placement, started_at=now)
         self._running[attempt] = instance
-        self.instances.append(instance)
+        self.machines.append(instance)
         self._busy[launch.placement.instance_type.name] += 1
         if (after := self.interrupted_after(attempt, launch.placement)) is not None:
             self._plan(now + timedelta(seconds=after), attempt, "interrupt")
@@ -180,6 +201,9 @@ class SimulatedCloud:
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         return {handle: self._state(handle) for handle in handles}
 
+    def why(self, handle: str) -> str:
+        return self._unavailable.get(handle) or self._pending.get(handle, "")
+
     def interrupt(self, handle: str) -> None:
         if handle in self._running:
             self.finish(handle, reason="CANCELLED", message="Cancelled.")
@@ -187,6 +211,9 @@ class SimulatedCloud:
     def release(self, handle: str) -> None:
         if handle in self._running:
             self._end(handle)
+
+    def instances(self) -> list[Instance]:
+        return []
 
     def events(self) -> list[Hint]:
         hints, self._hints = self._hints, []
@@ -200,10 +227,12 @@ class SimulatedCloud:
 
     def _state(self, attempt: str) -> State:
         if attempt in self._running:
-            return State.RUNNING
+            return State.PENDING if attempt in self._pending else State.RUNNING
+        if attempt in self._unavailable:
+            return State.UNAVAILABLE
         return State.INTERRUPTED if attempt in self._interrupted else State.GONE
 
-    def _end(self, attempt: str) -> Instance:
+    def _end(self, attempt: str) -> Machine:
         instance = self._running.pop(attempt)
         instance.ended_at = self.clock()
         self._busy[instance.placement.instance_type.name] -= 1

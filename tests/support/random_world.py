@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement
+from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement, Providers
 from neurocaas.blueprint import Family, read_version
 from neurocaas.blueprint.profile import Profile, UserProfile
 from neurocaas.errors import Refused
@@ -373,7 +373,7 @@ class RandomWorld(World):
         def interrupted_after(attempt: str, placement: Placement) -> float | None:
             return random.uniform(0, 900) if random.random() < story.interrupted else None
 
-        self.cloud = self.provider = MoodyCloud(
+        self.cloud = MoodyCloud(
             store=self.store,
             capacity=story.capacity,
             clock=self.clock,
@@ -385,6 +385,7 @@ class RandomWorld(World):
             refuses=lambda: random.random() < story.refused,
             watch=watch,
         )
+        self.providers = Providers([self.cloud])
         told = Told(world=self, story=story, plans=self.plans, after_turn=after_turn, random=random, data=self.data)
         told.tell()
         return told

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurocaas.bank import Providers
 from neurocaas.blueprint import Family
 from neurocaas.environment import Environment, EnvironmentSpec
 from neurocaas.errors import EnvironmentBroken
@@ -53,7 +54,7 @@ class World:
         self.repo = SourceRepo(root / "site")
         self.repo.create(analysis.parent, {"name": "test"})
         self.analyses = Analyses(repo=self.repo, store=self.store, unpacked=root / "versions")
-        self.provider = self.cloud
+        self.providers = Providers([self.cloud])
         self.settings = Settings(
             root=root / "site", site=SiteDocument(name="test"), database_url="", store_url=self.store.url
         )
@@ -80,6 +81,7 @@ class World:
 
     def manager(self, wrap: Callable[[Any], Any] = lambda part: part) -> JobManager:
         from neurocaas.server.groups.deployed import deployed_profile
+        from neurocaas.server.jobs.carrying import Carrying
         from neurocaas.server.jobs.followers import Followers
         from neurocaas.server.jobs.following import Following
         from neurocaas.server.jobs.job_manager import JobManager
@@ -93,7 +95,12 @@ class World:
             provider=wrap(self.cloud),
             placing=placing,
             following=Following(analyses=self.analyses, placing=placing, profile=deployed_profile),
-            preparation=Preparation(analyses=self.analyses, environments=self.environments, wake=lambda: None),
+            preparation=Preparation(
+                analyses=self.analyses,
+                environments=self.environments,
+                carry=Carrying(lambda _: self.cloud, self.store, lambda *_: ""),
+                wake=lambda: None,
+            ),
             summarize=lambda job: [],
             certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
             followers=Followers(self.settings),

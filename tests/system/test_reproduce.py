@@ -41,6 +41,7 @@ def test_what_ran_before_an_edit_is_reproduced_equally(delivered: TestSite) -> N
         f"d00{index}/{name}" for index in (0, 1) for name in ("seed.txt", "table.csv")
     ]
     assert "the same environment" in str(found["environments"])
+    assert "table: on the same kind of machine, local with 1 thread of" in str(found["machines"])
     assert (delivered.folder / "reproduced" / "d001" / "table.csv").read_text() == "word,value\ndataset,1.25\n"
     assert (delivered.folder / "reproduced" / "d001" / "seed.txt").read_text() == "7\n"
 

@@ -5,8 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, Placement, Provider, State
-from neurocaas.bank.providers import open_provider
+from neurocaas.bank.provider import (
+    Carrier,
+    Hint,
+    Instance,
+    InstanceType,
+    Launch,
+    NoCapacity,
+    Placement,
+    Provider,
+    SignsIn,
+    State,
+    Supplier,
+)
+from neurocaas.bank.providers import open_providers
+from neurocaas.bank.several import Providers
 
 if TYPE_CHECKING:
     from neurocaas.bank.catalogue import Catalogue, bundled_catalogue, read_catalogue, site_catalogue
@@ -19,20 +32,25 @@ _LATER = {
 }
 
 __all__ = [
+    "Carrier",
     "Catalogue",
     "Choice",
     "Considered",
     "Hint",
+    "Instance",
     "InstanceType",
     "Launch",
     "NoCapacity",
     "Placement",
     "Provider",
+    "Providers",
+    "SignsIn",
     "State",
+    "Supplier",
     "bundled_catalogue",
     "choose",
     "hourly_price",
-    "open_provider",
+    "open_providers",
     "read_catalogue",
     "site_catalogue",
 ]

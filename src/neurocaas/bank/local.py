@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurocaas.bank.provider import Hint, InstanceType, Launch, NoCapacity, Placement, State
+from neurocaas.bank.provider import Carrier, Hint, Instance, InstanceType, Launch, NoCapacity, Placement, State
 from neurocaas.bell import Bell
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError
@@ -41,6 +41,7 @@ class LocalProvider:
     """Runners forked from one warm parent process; each outlives the job manager and the parent."""
 
     name = "local"
+    carrier = Carrier.HERE
 
     def __init__(self, settings: Settings) -> None:
         machine = settings.site.local
@@ -58,9 +59,14 @@ class LocalProvider:
         self._line: socket.socket | None = None
         self._gone: list[Hint] = []
 
+    def repository(self) -> str:
+        return ""
+
     def instance_types(self) -> tuple[InstanceType, ...]:
         whole = InstanceType(
             name="local",
+            provider=self.name,
+            site_name=True,
             vcpus=len(self._cores),
             memory_mib=self._memory_mib,
             gpus=len(self._gpus),
@@ -125,6 +131,9 @@ class LocalProvider:
                 self._shares.pop(handle, None)
         return states
 
+    def why(self, handle: str) -> str:  # noqa: ARG002 (a process that is gone says nothing)
+        return ""
+
     def interrupt(self, handle: str) -> None:
         self._signal(handle, signal.SIGTERM)
 
@@ -132,6 +141,9 @@ class LocalProvider:
         # The sandbox dies with its runner, and everything in the sandbox with it.
         self._signal(handle, signal.SIGKILL)
         self._shares.pop(handle, None)
+
+    def instances(self) -> list[Instance]:
+        return []
 
     def events(self) -> list[Hint]:
         hints = []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError
@@ -18,26 +19,42 @@ class NoCapacity(NeurocaasError):
 
 
 class State(StrEnum):
-    """What a provider knows of an allocation. INTERRUPTED: gone too, because the provider took it back."""
+    """What a provider knows of an allocation. PENDING: accepted, not begun. INTERRUPTED: gone too, because the provider
+    took it back. UNAVAILABLE: given up, because no instance could be had for it in time."""
 
     RUNNING = "running"
+    PENDING = "pending"
     GONE = "gone"
     INTERRUPTED = "interrupted"
+    UNAVAILABLE = "unavailable"
+
+
+class Carrier(StrEnum):
+    """How an analysis environment reaches a provider's machines."""
+
+    HERE = "here"  # they see this machine's files
+    ARCHIVE = "archive"  # from the store: unpacked once on each machine, and kept there
+    IMAGE = "image"  # as an OCI image, pulled from a registry
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceType:
-    """A named machine shape and what an hour of it costs."""
+    """A named machine shape and what an hour of it costs. provider: who supplies it.
+
+    site_name: the name is this site's own, so a blueprint that names another one gets by what it needs.
+    """
 
     name: str
     vcpus: int
     memory_mib: int
     gpus: int
     price_per_hour: Decimal  # US dollars
+    provider: str = ""
     storage_mib: int | None = None  # None: as much as is asked for
     gpu: str = ""  # model
     save_price_per_hour: Decimal | None = None  # US dollars; None: not offered at a save price
     burstable: bool = False  # full load for hours costs extra or is throttled
+    site_name: bool = False
     retired: bool = False  # priced, because past runs used it, but no longer offered
 
 
@@ -79,10 +96,26 @@ class Hint:
     what: str
 
 
-class Provider(Protocol):
-    """Supplies instances. Handles are opaque strings that stay valid when the job manager dies."""
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One instance, measured (paper §9.2): from when to when, in UTC to the millisecond, and which attempts it served.
 
-    name: str
+    id: unique with its provider, for good. ended_at: None as long as it runs. reason: why it ended, as a sentence.
+    """
+
+    provider: str
+    id: str
+    instance_type: str
+    price_per_hour: Decimal  # US dollars
+    started_at: datetime
+    save: bool = False
+    ended_at: datetime | None = None
+    attempts: tuple[str, ...] = ()
+    reason: str = ""
+
+
+class Supplier(Protocol):
+    """A provider, or several as one. Handles are opaque strings that stay valid when the job manager dies."""
 
     def instance_types(self) -> Sequence[InstanceType]:
         """The catalogue, at the prices of this moment."""
@@ -108,11 +141,17 @@ class Provider(Protocol):
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         """What each allocation is doing, asked for all at once. This is the truth; hints may be lost."""
 
+    def why(self, handle: str) -> str:
+        """What the last sweep found out about why it is as it is, as a sentence; empty if there is nothing to say."""
+
     def interrupt(self, handle: str) -> None:
         """Ask the runner to stop its workflow and report. Quiet if it is already gone."""
 
     def release(self, handle: str) -> None:
         """End the allocation, whatever runs on it. Quiet if it is already gone."""
+
+    def instances(self) -> Sequence[Instance]:
+        """Those that run, and those that ended since this was asked last; asked for all at once."""
 
     def events(self) -> list[Hint]:
         """Hints since the last call, without waiting."""
@@ -122,3 +161,21 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of what this provider holds in this process; allocations live on."""
+
+
+class Provider(Supplier, Protocol):
+    """Supplies instances. carrier: how an analysis environment reaches them."""
+
+    name: str
+    carrier: Carrier
+
+    def repository(self) -> str:
+        """Where images are pushed to, `registry/name`, for a provider that wants environments as images; else ""."""
+
+
+@runtime_checkable
+class SignsIn(Protocol):
+    """A provider whose repository asks who pushes to it, and that knows what to answer."""
+
+    def sign_in(self) -> tuple[str, str]:
+        """User and password, good for some hours. Raises RemoteFailed."""

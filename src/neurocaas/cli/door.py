@@ -21,7 +21,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What a person asks for. data: paths on this machine, or what the site understands besides."""
+    """What a person asks for. data: paths on this machine, or what the site understands besides. provider: "" for
+    the site's first."""
 
     analysis: str
     data: Sequence[str]
@@ -32,6 +33,7 @@ class Asked:
     timeout_minutes: float | None
     save: bool
     fresh: bool
+    provider: str
 
 
 class Proposal(Protocol):
@@ -65,7 +67,7 @@ class Door(Protocol):
     def propose_retry(self, job: str) -> Proposal:
         """The same for what failed or was cancelled in a job."""
 
-    def propose_reproduction(self, facts: Facts, folders: Sequence[Path]) -> Proposal:
+    def propose_reproduction(self, facts: Facts, folders: Sequence[Path], provider: str) -> Proposal:
         """The same for what a certificate certifies; its data is also looked for in these folders."""
 
     def jobs(self, last: int) -> list[Json]:

@@ -13,6 +13,7 @@ from neurocaas.cli.output import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
     from neurocaas.environment import EnvironmentStore
+    from neurocaas.environment.image_records import ImageRef
 
 
 @click.group()
@@ -34,16 +35,60 @@ def build(analysis: str, as_json: bool) -> None:
         click.echo(built.digest)
 
 
+@env.command()
+@click.argument("analysis")
+@click.option("--base", default="", metavar="IMAGE", help="The image it stands on, instead of the site's.")
+@click.option("--load", is_flag=True, help="Give it to this machine's Podman or Docker too.")
+@click.option("--push", "to", default="", metavar="HOST/NAME[:TAG]", help="Send it to a registry.")
+@json_option
+def image(analysis: str, base: str, load: bool, to: str, as_json: bool) -> None:
+    """Make an OCI image of the environment of ANALYSIS (name or name@version), with the runner in it.
+
+    Prints the image's digest; with --push, the reference by which it can be pulled.
+    """
+    from neurocaas.environment import imaging
+
+    site = this_site()
+    images = site.settings.site.images
+    version = site.analyses.resolve(analysis).version
+    built = site.environments.build(site.analyses.environment(version), progress=say)
+    made = imaging.image_of(site.environments, built, images, base=base, progress=say)
+    if load:
+        say(f"{imaging.load(made, images.engine)} is {made.reference} in the engine.")
+    pushed = imaging.push(made, to, progress=say) if to else ""
+    if as_json:
+        print_json({**made.model_dump(mode="json", exclude={"root", "pushed"}), "pushed": pushed})
+    else:
+        click.echo(pushed or made.digest)
+
+
 @env.command(name="list")
 @json_option
 def list_(as_json: bool) -> None:
     """List the environments on this machine."""
-    found = _store().list()
+    from neurocaas.environment.image_records import recorded
+
+    store = _store()
+    images = {one.digest: one.image or _digest(recorded(store.images, one.digest)) for one in store.list()}
     if as_json:
-        print_json([one.model_dump(mode="json") for one in found])
+        print_json([one.model_dump(mode="json") | {"image": images[one.digest]} for one in store.list()])
         return
-    rows = [(one.digest[:12], one.kind, one.python, f"{one.size_bytes / 1e6:.0f} MB", one.built_at) for one in found]
-    print_table(("DIGEST", "KIND", "PYTHON", "SIZE", "BUILT"), rows)
+    rows = [
+        (
+            one.digest[:12],
+            one.kind,
+            one.python or "-",
+            f"{one.size_bytes / 1e6:.0f} MB",
+            one.built_at,
+            images[one.digest][-64:][:12] or "-",
+        )
+        for one in store.list()
+    ]
+    print_table(("DIGEST", "KIND", "PYTHON", "SIZE", "BUILT", "IMAGE"), rows)
+
+
+def _digest(image: ImageRef | None) -> str:
+    return image.digest if image else ""
 
 
 @env.command()

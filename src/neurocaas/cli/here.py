@@ -92,6 +92,7 @@ class Here:
             timeout_minutes=asked.timeout_minutes,
             save=asked.save,
             fresh=asked.fresh,
+            provider=asked.provider,
         )
         return Local(site, prepare(site, request))
 
@@ -101,11 +102,11 @@ class Here:
 
         return Local(self.site, prepare_retry(self.site, row, user()))
 
-    def propose_reproduction(self, facts: Facts, folders: Sequence[Path]) -> Local:
+    def propose_reproduction(self, facts: Facts, folders: Sequence[Path], provider: str) -> Local:
         site = self.site
         from neurocaas.server.jobs.reproducing import prepare_reproduction
 
-        return Local(site, prepare_reproduction(site, facts, folders, self._group, user()))
+        return Local(site, prepare_reproduction(site, facts, folders, self._group, user(), provider))
 
     def jobs(self, last: int) -> list[Json]:
         _ = self.site
@@ -253,14 +254,26 @@ class Local:
         from neurocaas.server.jobs import daemon
         from neurocaas.server.jobs.admission import admit
 
-        job = admit(self._admissible)
+        job = admit(self._brought())
         daemon.wake(self._site.settings)
         return {"job": job.id, "retry_of": job.retry_of_id}
+
+    def _brought(self) -> Admissible:
+        """With its data in the store, if the machines that it runs on do not see this one's files."""
+        from neurocaas.bank import Carrier
+
+        site = self._site
+        if site.providers.of(self._admissible.job.provider).carrier is Carrier.HERE:
+            return self._admissible
+        from neurocaas.server.uploads.bringing import bring
+        from neurocaas.server.uploads.opening import open_desk
+
+        return bring(open_desk(site), self._admissible, progress=say)
 
     def _elsewhere(self, step: StepQuote) -> list[tuple[str, str]]:
         """What the same would be on AWS, for a site that does not run there."""
         settings = self._site.settings
-        if settings.site.provider == "aws":
+        if "aws" in settings.site.providers:
             return []
         from neurocaas.bank import choose, site_catalogue
 
@@ -270,7 +283,7 @@ class Local:
         except Refused:
             return []
         price = f"${cloud.taken.price_per_hour:.3f} an hour, prices of {catalogue.on_demand_as_of}"
-        return [(f"aws {cloud.taken.name}", f"{price}; this site's provider is {settings.site.provider}")]
+        return [(f"aws {cloud.taken.name}", f"{price}; this site has {' and '.join(settings.site.providers)}")]
 
 
 def _summary(resolved: Resolved) -> Json:

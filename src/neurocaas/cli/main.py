@@ -21,6 +21,7 @@ COMMANDS = {
     "init": "site:init",
     "site": "site:site",
     "deploy": "deploy:deploy",
+    "destroy": "infrastructure:destroy",
     "operator": "deploy:operator",
     "analyses": "analyses:analyses",
     "analysis": "analyses:analysis",
@@ -52,6 +53,7 @@ COMMANDS = {
     "dropbox": "dropbox:dropbox",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "storage": "storage:storage",
     "completion": "schema:completion",
 }
 INTERRUPTED = 130

@@ -11,6 +11,7 @@ import click
 from neurocaas.cli.context import this_door, trusted_keys_folder
 from neurocaas.cli.door import Json
 from neurocaas.cli.output import json_option, print_json, print_table, say
+from neurocaas.cli.submission import provider_option
 from neurocaas.errors import Altered
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ WITHIN_TOLERANCE, DIFFERENT = 9, 10
     "--results", type=click.Path(path_type=Path), help="The first results; the certificate's folder if left out."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("reproduced"), show_default=True, help="Folder.")
+@provider_option
 @json_option
-def reproduce(file: Path, data: tuple[Path, ...], results: Path | None, out: Path, as_json: bool) -> None:
+def reproduce(
+    file: Path, data: tuple[Path, ...], results: Path | None, out: Path, provider: str, as_json: bool
+) -> None:
     """Run what CERTIFICATE certifies again, and compare: equal (0), within tolerance (9) or different (10).
 
     The same analysis version, on the same data (found by digest), with the same parameters and seed; nothing is
@@ -37,19 +41,20 @@ def reproduce(file: Path, data: tuple[Path, ...], results: Path | None, out: Pat
     door = this_door()
     from neurocaas.certificate import read_certificate
     from neurocaas.cli.run import admit_and_follow
-    from neurocaas.server.jobs.comparing import compare_results, read_facts
-    from neurocaas.storage.delivery import check_out
+    from neurocaas.server.jobs.comparing import compare_results, machines, read_facts
+    from neurocaas.storage.delivery import CERTIFICATE, check_out
 
     certificate = read_certificate(file)
     _check_seal(certificate)
     facts = read_facts(certificate)
     check_out(out)
-    job = door.job(admit_and_follow(door, door.propose_reproduction(facts, data), as_json=as_json))
+    job = door.job(admit_and_follow(door, door.propose_reproduction(facts, data, provider), as_json=as_json))
     door.results(job["job"], out)
     first = results or file.absolute().parent
     with door.first_results(facts) as stored:
         findings = list(compare_results(facts, first, job["stacks"], out, stored))
-    _report(facts, job, findings, out, as_json=as_json)
+    again = read_facts(read_certificate(out / CERTIFICATE))
+    _report(facts, job, findings, out, machines=machines(facts, again), as_json=as_json)
 
 
 def _check_seal(certificate: dict[str, object]) -> None:
@@ -63,7 +68,7 @@ def _check_seal(certificate: dict[str, object]) -> None:
         say(f"The certificate is sealed by key {verdict.key_id}, which is not trusted here; nothing in it was altered.")
 
 
-def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_json: bool) -> None:
+def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, machines: list[str], as_json: bool) -> None:
     from neurocaas.comparison import Sameness, worst
 
     verdict = worst([one.comparison.verdict for one in findings])
@@ -76,6 +81,7 @@ def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_j
                 "reproduces": facts.job.id,
                 "out": str(out),
                 "environments": environments,
+                "machines": machines,
                 "files": [
                     {
                         "path": one.path,
@@ -90,7 +96,7 @@ def _report(facts: Facts, job: Json, findings: list[Finding], out: Path, *, as_j
     else:
         rows = [(one.path, one.comparison.verdict, one.comparison.detail) for one in findings]
         print_table(("RESULT", "VERDICT", ""), rows)
-        for sentence in environments:
+        for sentence in (*environments, *machines):
             click.echo(sentence)
         count = sum(one.comparison.verdict is Sameness.EQUAL for one in findings)
         click.echo(

@@ -12,6 +12,10 @@ from neurocaas.cli.door import Asked
 from neurocaas.cli.output import json_option
 from neurocaas.errors import NotFound, Refused
 
+provider_option = click.option(
+    "--provider", default="", help="Whose instances it runs on; the site's first if left out."
+)
+
 
 def submission(command: Any) -> Any:
     """The arguments and options that describe a submission."""
@@ -19,6 +23,7 @@ def submission(command: Any) -> Any:
         json_option,
         click.option("--fresh", is_flag=True, help="Answer nothing from earlier results."),
         click.option("--save", is_flag=True, help="The save price: capacity that may be interrupted; needs --minutes."),
+        provider_option,
         click.option("--minutes", type=float, help="The longest that one stack may run."),
         click.option("--points", type=click.Path(path_type=Path), help="A sweep over the rows of a CSV, YAML or JSON."),
         click.option("--sweep", "swept", multiple=True, metavar="KEY=V1,V2,…", help="A sweep over these values."),
@@ -46,6 +51,7 @@ def read(
     minutes: float | None,
     save: bool,
     fresh: bool,
+    provider: str,
 ) -> Asked:
     """What these options ask for. Raises Refused or NotFound if a document among them is not right."""
     given: dict[str, Any] = {}
@@ -63,6 +69,7 @@ def read(
         timeout_minutes=minutes,
         save=save,
         fresh=fresh,
+        provider=provider,
     )
 
 

@@ -62,13 +62,14 @@ class There:
                 timeout_minutes=asked.timeout_minutes,
                 save=asked.save,
                 fresh=asked.fresh,
+                provider=asked.provider,
             ),
         )
 
     def propose_retry(self, job: str) -> RemoteRetry:
         return RemoteRetry(self._client, self._id(job))
 
-    def propose_reproduction(self, facts: Facts, folders: Sequence[Path]) -> Remote:
+    def propose_reproduction(self, facts: Facts, folders: Sequence[Path], provider: str) -> Remote:
         """The data is looked for on the site by digest, then in the folders, and what is found there is sent."""
         from neurocaas.server.jobs.given_paths import check_folders, find_content
 
@@ -107,6 +108,7 @@ class There:
                 seed=facts.seed,
                 timeout_minutes=facts.timeout_minutes,
                 fresh=True,
+                provider=provider,
             ),
         )
 

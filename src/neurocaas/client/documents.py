@@ -27,6 +27,7 @@ class SubmissionDocument(Document):
     """A job that is asked for, or quoted. data: staged items, one dataset each; more: further inputs, each an item.
 
     points: a sweep's, as they differ from `config`. private: only its user and the group's owners see the job.
+    provider: whose instances it runs on; "" for the site's first.
     """
 
     analysis: Annotated[str, Field(min_length=1)]
@@ -39,6 +40,7 @@ class SubmissionDocument(Document):
     save: bool = False
     fresh: bool = False
     private: bool = False
+    provider: str = ""
 
 
 class JobSummary(Answer):
@@ -129,6 +131,7 @@ class JobDescription(JobSummary):
     sweep: tuple[dict[str, Any], ...]
     seed: int
     price: str
+    provider: str = ""
     retry_of: str | None
     bound_dollars: str
     held_dollars: str

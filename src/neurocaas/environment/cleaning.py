@@ -10,6 +10,7 @@ from pathlib import Path
 
 from neurocaas.documents import Document
 from neurocaas.environment import tree as trees
+from neurocaas.environment.image_records import prune
 from neurocaas.environment.locks import locked, locked_if_free
 from neurocaas.environment.shelf import Shelf
 from neurocaas.errors import EnvironmentBroken
@@ -18,10 +19,11 @@ LOCK = "cleaning.lock"
 BUILDS = "builds.lock"
 SPARED_WHILE_BUILDING_SECONDS = 600.0
 GOING = "going."
+IMAGES = "images"
 
 
 class Removed(Document):
-    """One thing that was removed. what: environment, interpreter, leftover, damaged."""
+    """One thing that was removed. what: environment, interpreter, leftover, damaged, image layer."""
 
     what: str
     name: str
@@ -48,6 +50,8 @@ def clean(
             ]
         _forget(root / "by-request", {*environments.digests(), *interpreters.digests()})
         removed += _leftovers(root, older_than_seconds)
+        pruned = prune(root / IMAGES, environments.digests(), older_than_seconds=older_than_seconds)
+        removed += [Removed(what="image layer", name=name, size_bytes=size_bytes) for name, size_bytes in pruned]
     for going in building.glob(f"{GOING}*"):
         trees.remove(going)
     return removed

@@ -45,11 +45,12 @@ def request_digest(spec: EnvironmentSpec, known: Mapping[str, str]) -> str:
 class EnvironmentStore:
     """Environments below `root`, on a local disk; shared by all processes of a site.
 
-    environments/<digest>/  interpreters/<digest>/  by-request/  logs/  building/  damaged/  locks/  cache/
+    environments/<digest>/  interpreters/<digest>/  images/  by-request/  logs/  building/  damaged/  locks/  cache/
     """
 
     def __init__(self, root: Path, *, builders: Mapping[str, Builder] | None = None) -> None:
         self.root = root.absolute()
+        self.images = self.root / cleaning.IMAGES
         self.interpreters = InterpreterStore(self.root)
         self.shelf = Shelf(self.root / "environments", tree="env", damaged=self.root / "damaged")
         self._builders = builders if builders is not None else {"python": PythonBuilder(self.root)}

@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     content: str
 
 
-def _walk(tree: Path) -> list[tuple[str, os.stat_result]]:
+def walk(tree: Path) -> list[tuple[str, os.stat_result]]:
     """Every path below `tree` with its lstat, sorted by path."""
     found: list[tuple[str, os.stat_result]] = []
     waiting = [(str(tree), "")]
@@ -60,7 +60,7 @@ def _kind(path: str, status: os.stat_result) -> str:
 
 def read_tree(tree: Path) -> list[Entry]:
     """Every path of the tree with the sha256 of every file (threads: hashing releases the interpreter's lock)."""
-    found = [(path, status, _kind(path, status)) for path, status in _walk(tree)]
+    found = [(path, status, _kind(path, status)) for path, status in walk(tree)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         digests = iter(list(pool.map(_content, [tree / path for path, _, kind in found if kind == FILE])))
     entries = []
@@ -116,7 +116,7 @@ def stat_digest(tree: Path) -> str:
 def seal(tree: Path) -> None:
     """Make everything read-only and, when root does this, root's own."""
     owner = os.geteuid()
-    for path, status in [("", tree.lstat()), *_walk(tree)]:
+    for path, status in [("", tree.lstat()), *walk(tree)]:
         place = tree / path
         if status.st_uid != owner and owner == 0:
             os.chown(place, 0, 0, follow_symlinks=False)
@@ -128,7 +128,7 @@ def seal(tree: Path) -> None:
 
 def hand_over(tree: Path, uid: int) -> None:
     """Let host user `uid` write the tree (only root can, and only root needs to)."""
-    for path, _ in [("", None), *_walk(tree)]:
+    for path, _ in [("", None), *walk(tree)]:
         os.chown(tree / path, uid, uid, follow_symlinks=False)
 
 

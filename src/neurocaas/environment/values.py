@@ -44,6 +44,7 @@ class Environment(Document):
     """An immutable analysis environment that is built and whole (paper §2.1.1). Everything in `mounts` is read-only.
 
     path: what goes first on PATH; size_bytes: of its own files, without the interpreter's; built_at: ISO-8601 UTC.
+    image, engine: of kind `image`, what the workflow's root is and which engine has it; else empty.
     """
 
     kind: str
@@ -58,6 +59,8 @@ class Environment(Document):
     interpreter: str = ""
     lock_sha256: str = ""
     request: str = ""
+    image: str = ""
+    engine: str = ""
 
 
 class Damage(Document):

@@ -36,9 +36,13 @@ class Input(Document):
 
 
 class Workflow(Document):
-    """files: the folder of the analysis version, seen by the workflow as /workflow. checks: run first, in order."""
+    """files: the folder of the analysis version, seen by the workflow as /workflow. archive: the same in the store.
+
+    checks: run first, in order.
+    """
 
     files: Path
+    archive: str = ""
     command: tuple[str, ...]
     checks: tuple[tuple[str, ...], ...] = ()
     network: bool = False
@@ -62,14 +66,18 @@ class Metric(Document):
 
 
 class EnvironmentMount(Document):
+    """archive: the key of a tar of the same tree, for a machine where `source` is not to be found."""
+
     source: Path
     target: str
+    archive: str = ""
 
 
 class AttemptEnvironment(Document):
-    """path: entries that come first on PATH."""
+    """path: entries that come first on PATH. image: the OCI image that it is, or was made into, by its digest."""
 
     digest: str
+    image: str = ""
     mounts: tuple[EnvironmentMount, ...] = ()
     variables: dict[str, str] = Field(default_factory=dict)
     path: tuple[str, ...] = ()
@@ -91,7 +99,7 @@ class AttemptDocument(Document):
 
     prefix: the attempt's key prefix in the store. work: a folder of this attempt alone. uid: the workflow's uid on
     this machine where the platform runs as root. bell: the socket that wakes whoever follows. checkpoint: the key
-    prefix of the checkpoint to go on from, an earlier attempt's.
+    prefix of the checkpoint to go on from, an earlier attempt's. shelf: where a machine keeps what it had brought.
     """
 
     attempt: str
@@ -111,6 +119,7 @@ class AttemptDocument(Document):
     uid: int | None = None
     bell: Path | None = None
     checkpoint: str | None = None
+    shelf: Path | None = None
     heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
 
 

@@ -4,6 +4,7 @@ from neurocaas.sandbox.bubblewrap import Identity, identity_of_this_process
 from neurocaas.sandbox.cage import Cage, CageKind, Usage
 from neurocaas.sandbox.captured import Finished, run
 from neurocaas.sandbox.choice import cage_kinds, choose_cage, describe
+from neurocaas.sandbox.engine import Engine, find_engine
 from neurocaas.sandbox.probe import Probe, describe_identity, probe
 from neurocaas.sandbox.process import Ending, Sandboxed, start
 from neurocaas.sandbox.space import Space, SpaceWatch, measure
@@ -14,6 +15,7 @@ __all__ = [
     "Cage",
     "CageKind",
     "Ending",
+    "Engine",
     "Finished",
     "Identity",
     "Limits",
@@ -28,6 +30,7 @@ __all__ = [
     "choose_cage",
     "describe",
     "describe_identity",
+    "find_engine",
     "identity_of_this_process",
     "measure",
     "probe",

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurocaas.bank import Provider, open_provider
+from neurocaas.bank import Providers, open_providers
 from neurocaas.blueprint import Family, SourceRepo
 from neurocaas.blueprint.model import Function
 from neurocaas.errors import Refused
@@ -51,8 +51,8 @@ class Site:
         return EnvironmentStore(self.settings.environments)
 
     @cached_property
-    def provider(self) -> Provider:
-        return open_provider(self.settings)
+    def providers(self) -> Providers:
+        return open_providers(self.settings)
 
     def run_protocol(self, family: Family, submission: dict[str, Any]) -> Any:
         """The plan that an analysis' own protocol makes, as JSON. Raises Refused with the line of its fault."""

@@ -68,6 +68,11 @@ def version_record(name: str, digest: str) -> str:
     return f"versions/{segment(name)}/{segment(digest)}.json"
 
 
+def tree_archive(digest: str) -> str:
+    """A tree of an environment, or an interpreter's, for machines that do not see this one's files."""
+    return f"environments/{segment(digest)}.tar.gz"
+
+
 def data(group: str) -> str:
     """The prefix of a group's staged data."""
     return f"groups/{segment(group)}/data"
@@ -139,6 +144,21 @@ def exit_record(prefix: str) -> str:
 
 def lease(prefix: str) -> str:
     return f"{checked(prefix)}/lease.json"
+
+
+def exchange(name: str) -> str:
+    """What a runner beyond this machine fetches once: its attempt document and its first credentials."""
+    return f"exchange/{segment(name)}"
+
+
+def claimed(prefix: str) -> str:
+    """Which runner beyond this machine performs the attempt."""
+    return f"{checked(prefix)}/claimed.json"
+
+
+def credentials(prefix: str) -> str:
+    """Where such a runner finds renewed credentials."""
+    return f"{checked(prefix)}/credentials.json"
 
 
 def results(prefix: str) -> str:

@@ -89,6 +89,7 @@ def world(tmp_path: Path, any_database: str) -> RandomWorld:
     return RandomWorld(tmp_path)
 
 
+@pytest.mark.thorough
 # A manager that is killed while it reads leaves a cursor open, as a process that ends does.
 @pytest.mark.filterwarnings("ignore:.*ServerSideCursor.* was deleted while still open:ResourceWarning")
 @settings(
@@ -120,7 +121,7 @@ def test_who_submits_at_the_same_instant_can_not_take_the_last_dollar_too(
 
     forget_everything()
     world.plans = {7: {"steps": [{"name": "a", "stacks": [{"dataset": 0, "inputs": {"matrix": "matrix"}}] * 3}]}}
-    world.provider.price_per_hour = Decimal("1.234567891")
+    world.cloud.price_per_hour = Decimal("1.234567891")
     requests = [
         Request(analysis="planned", data=world.data, group=lab, user="ada", seed=7) for _ in range(3) for lab in LABS
     ]

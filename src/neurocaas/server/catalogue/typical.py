@@ -44,7 +44,7 @@ def _typical(site: Site, name: str) -> Typical | None:
         Attempt.objects.filter(
             stack__step__analysis=name,
             status=Status.SUCCEEDED,
-            provider=site.provider.name,
+            provider=site.providers.name,
             started_at__isnull=False,
             ended_at__isnull=False,
         )

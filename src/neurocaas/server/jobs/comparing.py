@@ -24,6 +24,31 @@ class Finding:
     comparison: Comparison
 
 
+def machines(facts: Facts, again: Facts) -> list[str]:
+    """A sentence for each step, on whether the new job had the same processors and threads as the first one.
+
+    A sum over numbers depends on the order, which they decide; so results may differ by a little between machines.
+    """
+    found = []
+    for step in facts.steps:
+        before, now = _machines_of(facts, step.name), _machines_of(again, step.name)
+        if before == now:
+            found.append(f"{step.name}: on the same kind of machine, {now}.")
+        else:
+            found.append(f"{step.name}: on {now}; the first time on {before}.")
+    return found
+
+
+def _machines_of(facts: Facts, step: str) -> str:
+    kinds = set()
+    for stack in facts.stacks:
+        if stack.step == step and stack.attempts:
+            last = stack.attempts[-1].instance
+            cpu = last.host.cpu_model if last.host else "an unknown processor"
+            kinds.add(f"{last.provider} with {last.vcpus} thread{'s' * (last.vcpus != 1)} of {cpu}")
+    return " and ".join(sorted(kinds)) or "an earlier job's machine"
+
+
 def read_facts(certificate: Mapping[str, Any]) -> Facts:
     """What a certificate says. Raises Refused if it is none of this release."""
     unsealed = {name: value for name, value in certificate.items() if name not in {"format", "seal"}}

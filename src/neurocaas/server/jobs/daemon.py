@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from neurocaas.bank import Hint, Provider, open_provider
+from neurocaas.bank import Hint, Providers, Supplier, open_providers
 from neurocaas.bell import Bell, ring
 from neurocaas.errors import NeurocaasError
 from neurocaas.server.logs import log_to
@@ -121,7 +121,7 @@ def main(root: str, *, stay: bool = False) -> int:
         log_to(settings.state / "logs" / "manager.log", aloud=stay)
         bell = Bell(bell_path(settings))
         signal.signal(signal.SIGTERM, lambda *_: ring(bell.path, STOP))
-        provider = open_provider(settings)
+        provider = open_providers(settings)
         # The runners' parent gets ready while this process loads Django.
         provider.start()
         try:
@@ -160,7 +160,7 @@ def _locked(lock: TextIO) -> bool:
     return True
 
 
-def _lead(settings: Settings, manager: JobManager, provider: Provider, bell: Bell, *, stay: bool) -> bool:
+def _lead(settings: Settings, manager: JobManager, provider: Supplier, bell: Bell, *, stay: bool) -> bool:
     """Turn after turn, until told to stop (False) or idle for long (True)."""
     recovered = False
     idle_since = time.monotonic()
@@ -205,12 +205,13 @@ def _wait(descriptors: list[int], bell: Bell, seconds: float) -> list[str]:
     return bell.drain() if bell.fileno() in ready else []
 
 
-def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
+def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
     """Everything that needs Django is imported here, after it is set up."""
     from neurocaas.server.site import open_site
 
     site = open_site(settings.root)
     from neurocaas.server.groups.deployed import deployed_profile
+    from neurocaas.server.jobs.carrying import Carrying, push_image
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.following import Following
@@ -228,6 +229,7 @@ def _manager(settings: Settings, provider: Provider, bell: Bell) -> JobManager:
         preparation=Preparation(
             analyses=site.analyses,
             environments=site.environments,
+            carry=Carrying(provider.of, site.store, partial(push_image, site.environments, settings.site.images)),
             wake=lambda: ring(bell.path, WAKE),
         ),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),

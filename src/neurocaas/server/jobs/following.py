@@ -143,7 +143,8 @@ class Following:
     def _place(self, stack: Stack, version: Version, input_bytes: int) -> dict[str, object]:
         """The instance that the stack needs now that its inputs are known. Raises Refused if there is none."""
         need = version.blueprint.hardware.need(input_bytes)
-        taken = choose_for(self.placing, version, need, save=stack.job.price == Price.SAVE).taken
+        job = stack.job
+        taken = choose_for(self.placing, version, need, save=job.price == Price.SAVE, provider=job.provider).taken
         return {
             "need": need.model_dump(),
             "instance_type": taken.name,

@@ -11,27 +11,33 @@ from pathlib import Path
 
 from django.db import transaction
 
-from neurocaas.bank import Launch, Placement, Provider
+from neurocaas.bank import Launch, Placement, Supplier
 from neurocaas.blueprint import Need, Version
 from neurocaas.environment import Environment
 from neurocaas.protocol import DataRef
 from neurocaas.runner import document
 from neurocaas.runner.checkpoint import last_checkpoint
 from neurocaas.server.jobs import ledger
+from neurocaas.server.jobs.carrying import Carried
 from neurocaas.server.jobs.models import Attempt, Price, Stack
 from neurocaas.server.jobs.status import Status, advance
 from neurocaas.storage import Store, keys
 
 PROCESSES_PER_CORE = 256
+# How often a runner looks whether it may go on, and says that it lives as long as its log is young (supervision.py).
+# In a bucket each look costs money; a cancelled attempt is told by its provider before it looks.
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_IN_A_BUCKET_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What all stacks of one analysis version share: its files and its environment on this machine."""
+    """What all stacks of one analysis version share: its files and its environment, here and on other machines."""
 
     version: Version
     folder: Path
     environment: Environment
+    carried: Carried
 
 
 def prefix(attempt: Attempt) -> str:
@@ -50,7 +56,7 @@ def work_folder(root: Path, attempt: Attempt) -> Path:
     return root / f"{attempt.stack.job_id}-{attempt.stack.index}-{attempt.number}"
 
 
-def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) -> Attempt:
+def claim(stack: Stack, placement: Placement, at: datetime) -> Attempt:
     """Make the next attempt of a waiting stack, so that no other process launches it too.
 
     Its price is that of this moment, but never more than the job was admitted at.
@@ -65,7 +71,7 @@ def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) 
             stack=stack,
             number=stack.attempts_made,
             token=secrets.token_hex(16),
-            provider=provider.name,
+            provider=placement.instance_type.provider,
             instance_type=placement.instance_type.name,
             price=Price.SAVE if placement.save else Price.STANDARD,
             price_nanodollars_per_hour=price,
@@ -74,7 +80,7 @@ def claim(stack: Stack, placement: Placement, provider: Provider, at: datetime) 
 
 
 def launch(
-    attempt: Attempt, placement: Placement, prepared: Prepared, store: Store, provider: Provider, work_root: Path
+    attempt: Attempt, placement: Placement, prepared: Prepared, store: Store, provider: Supplier, work_root: Path
 ) -> str:
     """Give the attempt its lease and start its runner. Returns the allocation's handle. Raises NoCapacity."""
     store.put(keys.lease(prefix(attempt)), json.dumps({"token": attempt.token}).encode())
@@ -116,6 +122,7 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
         seed=stack.seed,
         workflow=document.Workflow(
             files=prepared.folder,
+            archive=keys.version_archive(prepared.version.name, prepared.version.digest),
             command=workflow.command,
             checks=tuple(one.check for one in blueprint.inputs.values() if one.check),
             network=workflow.network,
@@ -131,7 +138,13 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
         ),
         environment=document.AttemptEnvironment(
             digest=environment.digest,
-            mounts=tuple(document.EnvironmentMount(source=one.source, target=one.target) for one in environment.mounts),
+            image=prepared.carried.image,
+            mounts=tuple(
+                document.EnvironmentMount(
+                    source=one.source, target=one.target, archive=prepared.carried.archives.get(one.target, "")
+                )
+                for one in environment.mounts
+            ),
             variables=environment.variables,
             path=environment.path,
         ),
@@ -142,6 +155,7 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
             processes=PROCESSES_PER_CORE * need.vcpus,
         ),
         timeout_seconds=stack.step.timeout_seconds,
+        heartbeat_seconds=HEARTBEAT_SECONDS if store.local_path(prefix(attempt)) else HEARTBEAT_IN_A_BUCKET_SECONDS,
         checkpoint=last_checkpoint(store, prefixes(attempt)[1:]) if workflow.checkpoints else None,
     )
 

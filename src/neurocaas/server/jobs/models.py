@@ -66,7 +66,7 @@ class Job(models.Model):
 
     points: the points of a sweep, as they differ from `config`. chained: some stacks wait for others. outputs: the
     files that belong to the job as a whole, once it has ended. private: hidden from other members, owners apart.
-    deleted_at: since when it is kept for the ledger alone.
+    deleted_at: since when it is kept for the ledger alone. provider: whose instances it runs on; "" for anybody's.
     """
 
     id = models.CharField(max_length=32, primary_key=True)
@@ -93,6 +93,7 @@ class Job(models.Model):
     message = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)
     private = models.BooleanField(default=False)
+    provider = models.CharField(max_length=32, blank=True, default="")
     deleted_at = models.DateTimeField(null=True)
     submitted_at = models.DateTimeField()
     started_at = models.DateTimeField(null=True)

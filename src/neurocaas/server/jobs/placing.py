@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
-from neurocaas.bank import Choice, Placement, Provider, choose
+from collections.abc import Sequence
+from typing import Protocol
+
+from neurocaas.bank import Choice, InstanceType, Placement, choose
 from neurocaas.blueprint import Need
 from neurocaas.server.jobs.models import Price, Stack
 
 
-class Placing:
-    """Choices among the provider's instance types, each made once until prices are looked at again."""
+class Offers(Protocol):
+    """The part of a provider, or of several, that placing needs."""
 
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._types = provider.instance_types()
-        self._choices: dict[tuple[int, int, int, int, str, bool], Choice] = {}
+    def instance_types(self) -> Sequence[InstanceType]:
+        """The catalogue, at the prices of this moment."""
+
+
+class Placing:
+    """Choices among the instance types on offer, each made once until prices are looked at again."""
+
+    def __init__(self, offers: Offers) -> None:
+        self._offers = offers
+        self._types = offers.instance_types()
+        self._choices: dict[tuple[int, int, int, int, str, str, bool], Choice] = {}
 
     def look_again(self) -> None:
         """Prices and offers may have changed."""
-        types = self._provider.instance_types()
+        types = self._offers.instance_types()
         if types != self._types:
             self._types = types
             self._choices.clear()
 
-    def choice(self, need: Need, instance_type: str = "", *, save: bool = False) -> Choice:
-        """The choice among all types, or the named one. Raises Refused if none fits, now or ever."""
-        if all(one.name == self._provider.name for one in self._types):
-            # One machine is all there is: what a blueprint names for a cloud runs here if it has what is needed.
-            instance_type = ""
-        key = (need.vcpus, need.memory_mib, need.storage_mib, need.gpus, instance_type, save)
+    def choice(self, need: Need, instance_type: str = "", *, save: bool = False, provider: str = "") -> Choice:
+        """The choice among a provider's types (all there are for ""), or the named one.
+
+        Raises Refused if none fits, now or ever.
+        """
+        key = (need.vcpus, need.memory_mib, need.storage_mib, need.gpus, instance_type, provider, save)
         if key not in self._choices:
-            self._choices[key] = choose(self._types, need, instance_type=instance_type, save=save)
+            types = [one for one in self._types if provider in {"", one.provider}]
+            if any(one.site_name for one in types) and instance_type not in {one.name for one in types}:
+                # What a blueprint names for a cloud runs on machines of one's own that have what is needed.
+                instance_type = ""
+            self._choices[key] = choose(types, need, instance_type=instance_type, save=save)
         return self._choices[key]
 
     def place(self, stack: Stack) -> Placement:
@@ -37,12 +51,12 @@ class Placing:
 
         Raises Refused if its type is no longer there.
         """
-        need, save = Need(**stack.need), stack.job.price == Price.SAVE
-        first = self.choice(need, stack.instance_type, save=save).taken
+        need, save, provider = Need(**stack.need), stack.job.price == Price.SAVE, stack.job.provider
+        first = self.choice(need, stack.instance_type, save=save, provider=provider).taken
         places = [Placement(instance_type=first)]
         if save and first.save_price_per_hour is not None:
             places.insert(0, Placement(instance_type=first, save=True))
         if stack.moves >= len(places) and not stack.step.named_instance_type:
-            others = (one for one in self.choice(need).alternatives if one != first)
+            others = (one for one in self.choice(need, provider=provider).alternatives if one != first)
             places += [Placement(instance_type=one) for one in others]
         return places[min(stack.moves, len(places) - 1)]

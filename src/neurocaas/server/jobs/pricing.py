@@ -56,6 +56,6 @@ def price(provider: Provider, steps: Sequence[StepRow], stacks: Sequence[Planned
     return Priced(instance_types=names, prices=prices, bounds=bounds, choices=choices)
 
 
-def choose_for(placing: Placing, version: Version, need: Need, *, save: bool) -> Choice:
+def choose_for(placing: Placing, version: Version, need: Need, *, save: bool, provider: str = "") -> Choice:
     """The choice of an instance for a stack of this version. Raises Refused if none fits."""
-    return placing.choice(need, version.blueprint.hardware.instance_type, save=save)
+    return placing.choice(need, version.blueprint.hardware.instance_type, save=save, provider=provider)

@@ -133,7 +133,9 @@ class _Pricing:
         stacks, origins = self._admissible.stacks, self._admissible.found.origins
         waits = [sorted({index for one in stack.awaited for index in one.stacks}) for stack in stacks]
         most = self._admissible.job.max_instances
-        available = self._site.provider.at_once(_largest([one.need for one in stacks]))
+        available = self._site.providers.of(self._admissible.job.provider).at_once(
+            _largest([one.need for one in stacks])
+        )
         at_once = most if available is None else max(1, min(most, available))
         running = [NOTHING if one.index in origins else self._seconds[one.index] for one in stacks]
         ends = [
@@ -147,7 +149,7 @@ class _Pricing:
         ran = Attempt.objects.filter(
             stack__step__analysis=analysis,
             status=Status.SUCCEEDED,
-            provider=self._site.provider.name,
+            provider=self._site.providers.of(self._admissible.job.provider).name,
             instance_type=instance_type,
             started_at__isnull=False,
         ).order_by("-pk")

@@ -23,7 +23,9 @@ from neurocaas.server.site import Site
 from neurocaas.storage import Store, fingerprint, keys
 
 
-def prepare_reproduction(site: Site, facts: Facts, folders: Sequence[Path], group: str, user: str) -> Admissible:
+def prepare_reproduction(
+    site: Site, facts: Facts, folders: Sequence[Path], group: str, user: str, provider: str = ""
+) -> Admissible:
     """The job that runs the same version on the same data, all of it anew.
 
     folders: where to look for data that this site does not know. Raises Refused with the name and digest of what is
@@ -61,7 +63,7 @@ def prepare_reproduction(site: Site, facts: Facts, folders: Sequence[Path], grou
         )
         for dataset, folder in zip(facts.datasets, names, strict=True)
     )
-    return prepare_datasets(site, _request(facts, group, user), resolved, datasets)
+    return prepare_datasets(site, _request(facts, group, user, provider), resolved, datasets)
 
 
 def prepare_again(site: Site, facts: Facts, job: Job, group: str, user: str) -> Admissible:
@@ -96,7 +98,7 @@ def _resolved(site: Site, facts: Facts) -> Resolved:
         ) from cause
 
 
-def _request(facts: Facts, group: str, user: str) -> Request:
+def _request(facts: Facts, group: str, user: str, provider: str = "") -> Request:
     return Request(
         analysis=facts.analysis.label,
         data=(),
@@ -107,6 +109,7 @@ def _request(facts: Facts, group: str, user: str) -> Request:
         seed=facts.seed,
         timeout_minutes=facts.timeout_minutes,
         fresh=True,
+        provider=provider,
     )
 
 

@@ -55,6 +55,7 @@ def prepare_retry(site: Site, job: Job, user: str) -> Admissible:
         price=job.price,
         fresh=job.fresh,
         private=job.private,
+        provider=job.provider,
         retry_of=job,
         max_instances=version.blueprint.limits.max_instances,
     )
@@ -69,7 +70,7 @@ def prepare_retry(site: Site, job: Job, user: str) -> Admissible:
         job=again,
         steps=steps,
         stacks=stacks,
-        priced=price(site.provider, steps, stacks, save=job.price == "save"),
+        priced=price(site.providers.of(job.provider), steps, stacks, save=job.price == "save"),
         found=found,
         max_cost_nanodollars=ledger.nanodollars(version.blueprint.limits.max_cost_dollars),
     )

@@ -27,6 +27,7 @@ class Request:
     points: the points of a sweep, as they differ from `config`. timeout_minutes: the person's own bound on each stack,
     which the save price needs. fresh: nothing is answered from earlier results. private: not for the rest of the group.
     more_storage_mib: room that each stack needs beyond what its blueprint says, as for data that is packed.
+    provider: whose instances it runs on; "" for the site's first.
     """
 
     analysis: str
@@ -42,6 +43,7 @@ class Request:
     fresh: bool = False
     private: bool = False
     more_storage_mib: int = 0
+    provider: str = ""
 
 
 class Stage(Protocol):
@@ -82,16 +84,16 @@ def prepare_datasets(site: Site, request: Request, resolved: Resolved, datasets:
     _check_minutes(request.timeout_minutes, steps)
     return Admissible(
         group=request.group,
-        job=_row(request, resolved, submission),
+        job=_row(site, request, resolved, submission),
         steps=steps,
         stacks=stacks,
-        priced=price(site.provider, steps, stacks, save=request.save),
+        priced=price(site.providers.of(request.provider), steps, stacks, save=request.save),
         found=reuse.look_up(request.group, steps, stacks, fresh=request.fresh),
         max_cost_nanodollars=ledger.nanodollars(limits.max_cost_dollars),
     )
 
 
-def _row(request: Request, resolved: Resolved, submission: Submission) -> Job:
+def _row(site: Site, request: Request, resolved: Resolved, submission: Submission) -> Job:
     version = resolved.version
     return Job(
         user=request.user,
@@ -107,6 +109,7 @@ def _row(request: Request, resolved: Resolved, submission: Submission) -> Job:
         price=Price.SAVE if request.save else Price.STANDARD,
         fresh=request.fresh,
         private=request.private,
+        provider=site.providers.of(request.provider).name,
         max_instances=version.blueprint.limits.max_instances,
     )
 

@@ -55,6 +55,7 @@ def description(job: Job) -> dict[str, Any]:
         "sweep": job.points,
         "seed": job.seed,
         "price": job.price,
+        "provider": job.provider,
         "retry_of": job.retry_of_id,
         "bound_dollars": str(ledger.dollars(job.bound_nanodollars)),
         "held_dollars": str(ledger.dollars(sum(stack.held_nanodollars for stack in stacks))),

@@ -106,6 +106,29 @@ def store_file(desk: Desk, group: str, user: str, name: str, path: Path, *, orig
     return upload.item
 
 
+def store_files(
+    desk: Desk, group: str, user: str, name: str, files: Sequence[tuple[str, str, int, Path]], *, form: str
+) -> Item:
+    """An item of digested files of this machine, which stay: path in the folder, SHA-256, size and place of each.
+
+    Nothing is sent of what the group has already. Raises as `begin` does, and StorageFailed.
+    """
+    listed = [{"path": path, "sha256": sha256, "size_bytes": size} for path, sha256, size, _ in files]
+    upload = begin(desk, group, user, {"name": name, "form": form, "files": listed})
+    places = [place for *_, place in files]
+    for file in upload.files.select_related("upload").order_by("index"):
+        if not file.done:
+            desk.store.put_file(places[file.index], file.key)
+        # Digested when the job was prepared; whoever asked for this sees to it that it is the same still.
+        done = {"done": True, "received_bytes": file.size_bytes, "sha256": file.expected_sha256}
+        UploadFile.objects.filter(pk=file.pk).update(**done)
+    finish(desk, upload.id)
+    upload.refresh_from_db()
+    if upload.item is None:
+        raise NotNow(f"{name} was given up while it was stored.", remedy="Begin again.")
+    return upload.item
+
+
 def _expect(upload: Upload, digests: Mapping[str, str]) -> None:
     """Note what the sender says; of what was digested here already, compare it. Raises Refused."""
     given = {keys.relative(path): sha256 for path, sha256 in digests.items()}

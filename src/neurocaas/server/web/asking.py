@@ -51,6 +51,7 @@ class Asked:
     save: bool = False
     fresh: bool = False
     private: bool = False
+    provider: str = ""
     points: str = ""
     key: str = ""
     source: str = ""
@@ -80,6 +81,7 @@ class Asked:
             save=self.save,
             fresh=self.fresh,
             private=self.private,
+            provider=self.provider,
         )
 
     def _points(self, schema: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
@@ -124,6 +126,7 @@ def submitted(resolved: Resolved, spec: str, form: QueryDict) -> Asked:
         save="save" in form,
         fresh="fresh" in form,
         private="private" in form,
+        provider=form.get("provider", ""),
         points=form.get("points", ""),
         key=_key(form.get("key", "")),
     )
@@ -146,6 +149,7 @@ def from_job(caller: Caller, job_id: str, resolved: Resolved, spec: str) -> Aske
         save=job.price == Price.SAVE,
         fresh=job.fresh,
         private=job.private,
+        provider=job.provider,
     )
 
 

@@ -189,6 +189,7 @@ def _fields(resolved: Resolved, asked: Asked, faults: Faults) -> dict[str, Any]:
             (name, faults.get(f"input.{name}", ())) for name in blueprint.inputs if name != blueprint.main_input[0]
         ],
         "longest": blueprint.limits.timeout_minutes,
+        "providers": this_site().providers.names,
     }
 
 

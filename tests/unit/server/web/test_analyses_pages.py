@@ -145,7 +145,7 @@ def test_usual_time_and_cost_are_told_from_what_ran_here(website: Website) -> No
     assert "It has not run here yet" in text(client.get("/analyses/mean"))
     for number in range(4):
         website.finish(website.job(name=f"m{number}", fresh=True), {"mean.npy": b"x"})
-    Attempt.objects.update(provider=website.site.provider.name)
+    Attempt.objects.update(provider=website.site.providers.name)
     assert "80 % of runs take" in text(client.get("/analyses/mean"))
 
 
