@@ -70,17 +70,6 @@ class FetchLimits(Document):
         return int(self.max_gib * (1 << 30))
 
 
-def _apart(boxes: dict[str, str]) -> dict[str, str]:
-    """A submission in a place of two analyses would start two jobs."""
-    places = [f"{url.rstrip('/')}/" for url in boxes.values()]
-    if any(one is not other and one.startswith(other) for one in places for other in places):
-        raise ValueError("a place of its own for each analysis, none inside another,")
-    return boxes
-
-
-BoxUrl = Annotated[str, Field(pattern=r"^(file:///[^/]|s3://[a-z0-9]).*$")]
-
-
 class Lifecycle(Document):
     """What the site's bucket does by itself. Days are whole, since AWS counts so.
 
@@ -154,13 +143,24 @@ class AwsSettings(Document):
         return self
 
 
+def _apart(boxes: dict[str, str]) -> dict[str, str]:
+    """A submission in a place of two analyses would start two jobs."""
+    places = [f"{url.rstrip('/')}/" for url in boxes.values()]
+    if any(one is not other and one.startswith(other) for one in places for other in places):
+        raise ValueError("a place of its own for each analysis, none inside another,")
+    return boxes
+
+
+BoxUrl = Annotated[str, Field(pattern=r"^(file:///[^/]|s3://[a-z0-9]).*$")]
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
     providers: who supplies instances; a job that asks for none gets the first. operators: user ids.
     analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
-    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. dropbox_queue:
-    the address of an SQS queue that is told of them. result_buckets: S3 buckets that a submission may name for results.
+    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. result_buckets:
+    S3 buckets that a submission there may name for its results.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -175,10 +175,9 @@ class SiteDocument(Document):
     analyses_of_new_groups: tuple[str, ...] = ("*",)
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
-    dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
-    dropbox_queue: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
-    result_buckets: tuple[str, ...] = ()
     aws: AwsSettings | None = None
+    dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
+    result_buckets: tuple[str, ...] = ()
 
 
 class Settings(Document):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from neurocaas.bell import ring
-from neurocaas.errors import NeurocaasError, StorageFailed, Unavailable
+from neurocaas.errors import NeurocaasError, NotFound, StorageFailed, Unavailable
 from neurocaas.reasons import Reason
 from neurocaas.runner import staging
 from neurocaas.runner.bringing import bring
@@ -28,15 +28,25 @@ from neurocaas.runner.metrics import measure
 from neurocaas.runner.report import Report
 from neurocaas.runner.resuming import meanwhile, resume
 from neurocaas.runner.stopped import Stopped
-from neurocaas.runner.supervision import Cancelling, Supervision, check_usage, out_of_storage, output_pipe
+from neurocaas.runner.supervision import (
+    Cancelling,
+    Supervision,
+    check_usage,
+    out_of_memory,
+    out_of_storage,
+    output_pipe,
+)
 from neurocaas.sandbox import (
     MIB,
     Cage,
     Ending,
+    Engine,
     SpaceWatch,
     View,
     choose_cage,
+    choose_cage_for,
     describe_identity,
+    find_engine,
     identity_of_this_process,
     start,
 )
@@ -156,7 +166,7 @@ class Attempt:
 
     def _make_cage(self) -> Cage:
         try:
-            return choose_cage().create(
+            return choose_cage_for(engine_of(self._document)).create(
                 cage_name(self._document.attempt, self._document.token), staging.limits(self._document)
             )
         except Unavailable as cause:
@@ -175,6 +185,8 @@ class Attempt:
         if stopped is not None:
             raise stopped
         check_usage(self._supervision.usage, self._document)
+        if self._ending.oom_killed:
+            raise out_of_memory(self._document)
         if self._space.look() or self._ending.signal == signal.SIGXFSZ:
             raise out_of_storage(self._document)
         self._check_ending(self._ending, failure)
@@ -195,6 +207,8 @@ class Attempt:
             )
         except Unavailable as cause:
             raise Stopped(Reason.SANDBOX_FAILED, cause.message) from cause
+        except NotFound as cause:
+            raise Stopped(Reason.ENVIRONMENT_BROKEN, cause.message) from cause
         finally:
             os.close(nothing)
             os.close(writing)
@@ -207,7 +221,7 @@ class Attempt:
         # bubblewrap's own complaints begin with its name; not finding the command to run is the workflow's fault.
         complained = ending.exit_code == 1 and last.startswith("bwrap: ") and not last.startswith("bwrap: execvp")
         if complained or not ending.set_up:
-            raise Stopped(Reason.SANDBOX_FAILED, f"The sandbox could not be made: {last or 'bubblewrap said nothing'}.")
+            raise Stopped(Reason.SANDBOX_FAILED, f"The sandbox could not be made: {last or 'nothing was said'}.")
         if ending.exit_code == 0:
             return
         peak, limit = self._supervision.usage.peak_memory_bytes, self._document.resources.memory_mib * MIB
@@ -286,10 +300,17 @@ class Attempt:
             ),
             outputs=outputs,
             metrics=self._metrics,
-            sandbox=sandbox_record(self._stage.uid),
+            sandbox=self._sandbox_record(),
             host=host(),
             log=LogRecord(segments=self._log.segments, dropped_bytes=self._log.dropped_bytes),
         )
+
+    def _sandbox_record(self) -> SandboxRecord:
+        try:
+            engine = engine_of(self._document)
+        except Unavailable as cause:
+            return SandboxRecord(method=cause.message)
+        return sandbox_record(self._stage.uid) if engine is None else container_record(self._stage.uid, engine)
 
     def _clean(self) -> None:
         """Remove what only the workflow needed."""
@@ -344,6 +365,20 @@ def sandbox_record(uid: int | None) -> SandboxRecord:
     return SandboxRecord(
         method=method, identity=describe_identity(identity_of_this_process(), uid), limits=choose_cage().describe()
     )
+
+
+def container_record(uid: int | None, engine: Engine) -> SandboxRecord:
+    """The same for a workflow that runs in a container."""
+    return SandboxRecord(
+        method=f"{engine.name} {engine.version}",
+        identity=describe_identity(identity_of_this_process(), uid),
+        limits="The container engine limits memory and processes; storage is limited per file and watched.",
+    )
+
+
+def engine_of(document: AttemptDocument) -> Engine | None:
+    """What runs the workflow's image; None for a workflow without one. Raises Unavailable."""
+    return find_engine(document.environment.engine) if document.environment.root else None
 
 
 @functools.cache

@@ -26,8 +26,8 @@ class Request:
 
     points: the points of a sweep, as they differ from `config`. timeout_minutes: the person's own bound on each stack,
     which the save price needs. fresh: nothing is answered from earlier results. private: not for the rest of the group.
-    more_storage_mib: room that each stack needs beyond what its blueprint says, as for data that is packed.
     provider: whose instances it runs on; "" for the site's first.
+    more_storage_mib: room that each stack needs beyond what its blueprint says, as for data that is packed.
     """
 
     analysis: str
@@ -42,8 +42,8 @@ class Request:
     save: bool = False
     fresh: bool = False
     private: bool = False
-    more_storage_mib: int = 0
     provider: str = ""
+    more_storage_mib: int = 0
 
 
 class Stage(Protocol):
