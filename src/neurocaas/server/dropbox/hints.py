@@ -23,7 +23,7 @@ POLLS = 30  # of 20 seconds each; then the stack is looked at again, which may h
 def listen(site: Site) -> None:
     """Pass on what the queue of the site's CloudFormation stack says of its drop-boxes, for ten minutes.
 
-    Nothing on a site without a stack or without drop-boxes in S3; the sweep finds everything there. Raises RemoteFailed.
+    Nothing on a site without a stack, or without drop-boxes in S3: the sweep finds all there. Raises RemoteFailed.
     """
     document = site.settings.site
     if document.aws is None or not any(url.startswith("s3://") for url in document.dropboxes.values()):
