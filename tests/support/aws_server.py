@@ -153,14 +153,19 @@ def policies_of(key: str, token: str | None) -> list[list[dict[str, Any]]] | str
         if datetime.now(UTC) > role.expiration.replace(tzinfo=UTC):
             return "The provided token has expired"
         of_role = iam.get_role_by_arn(role.role_arn)
-        texts = [*of_role.policies.values(), *(one.document for one in of_role.managed_policies.values())]
+        texts = [*of_role.policies.values(), *map(_current, of_role.managed_policies.values())]
         session = [json.loads(role.policy)] if role.policy else []
         return [[json.loads(one) for one in texts], *([session] if session else [])]
     for user in iam.users.values():
         if any(one.access_key_id == key and one.status == "Active" for one in user.access_keys):
-            texts = [*user.policies.values(), *(one.document for one in user.managed_policies.values())]
+            texts = [*user.policies.values(), *map(_current, user.managed_policies.values())]
             return [[json.loads(one) for one in texts]]
     return "The AWS Access Key Id you provided does not exist in our records"
+
+
+def _current(policy: Any) -> str:
+    """The text of a managed policy: that of the version in force."""
+    return str(next(one.document for one in policy.versions if one.version_id == policy.default_version_id))
 
 
 def permits(policies: list[dict[str, Any]], action: str, resource: str, context: dict[str, str]) -> bool:
@@ -234,10 +239,13 @@ def _run_jobs_as_batch_does() -> None:
 
 def main(port: int) -> None:
     os.environ["MOTO_PORT"] = str(port)
+    # This file is run as a program, whose folder is where its imports are found.
+    from formation_gaps import complete
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
     _run_jobs_as_batch_does()
+    complete()
     app = Enforcing(DomainDispatcherApplication(create_backend_app))
     run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
 
