@@ -23,6 +23,7 @@ from resource import RLIM_INFINITY, RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
 from typing import Any
 
 from neurocaas.errors import NotFound, Refused, Unavailable
+from neurocaas.sandbox import seccomp
 from neurocaas.sandbox.cage import Cage, Usage
 from neurocaas.sandbox.containers import Place, create_arguments, is_awkward, owner
 from neurocaas.sandbox.ending import Ending, ending_of, is_first_of_namespace
@@ -88,6 +89,7 @@ def _lay_out(view: View, engine: Engine, cage: Cage, folder: Path) -> Place:
         if is_awkward(mount.source):
             sources[mount.target] = folder / f"link{len(sources)}"
             sources[mount.target].symlink_to(mount.source)
+    (folder / "seccomp.json").write_bytes(seccomp.profile())
     folder.chmod(0o711)
     cores = os.sched_getaffinity(0)
     return Place(
@@ -96,6 +98,7 @@ def _lay_out(view: View, engine: Engine, cage: Cage, folder: Path) -> Place:
         gid=gid,
         sources=sources,
         files=files,
+        seccomp=folder / "seccomp.json",
         cgroup=cage.nest if engine.own_cgroups else "",
         cores=tuple(sorted(cores)) if os.geteuid() == 0 and len(cores) < (os.cpu_count() or 1) else (),
         # Engines would raise these for their containers, which the kernel need not let them.
