@@ -23,6 +23,7 @@ from support.amazon import state_change
 from support.aws import Aws, reached
 from support.batch_site import INSTANCE_TYPE
 from support.containers import Containers
+from support.engine import own_base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +48,11 @@ class BatchPlace:
 
 
 @pytest.fixture(scope="module")
-def batch_place(aws_with_containers: Aws, containers: Containers, shared_environments: Path) -> Iterator[BatchPlace]:
+def batch_place(
+    aws_with_containers: Aws, containers: Containers, shared_environments: Path, engine: str
+) -> Iterator[BatchPlace]:
     """One for all tests of a module; meanwhile this process is the account's administrator."""
+    own_base(shared_environments)
     environments = EnvironmentStore(shared_environments)
     environment = environments.build(EnvironmentSpec(lock=b"", python="3.11"))
     image = push(image_of(environments, environment, Images()), f"{containers.registry}/neurocaas")

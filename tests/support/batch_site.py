@@ -16,6 +16,7 @@ import pytest
 from support.amazon import state_change
 from support.aws import Aws, serving
 from support.containers import Containers
+from support.engine import own_base
 from support.sites import TestSite, make_site
 
 INSTANCE_TYPE = "m5.xlarge"
@@ -62,8 +63,11 @@ class BatchSite:
 
 
 @pytest.fixture(scope="module")
-def batch_site(aws_with_containers: Aws, containers: Containers, shared_environments: Path) -> Iterator[BatchSite]:
+def batch_site(
+    aws_with_containers: Aws, containers: Containers, shared_environments: Path, engine: str
+) -> Iterator[BatchSite]:
     """One site for all tests of a module, deployed as a person does: an image is made and pulled once."""
+    own_base(shared_environments)
     folder = Path(tempfile.mkdtemp(prefix="neurocaas-batch-"))
     folder.chmod(0o755)
     site = make_site(folder, shared_environments, bundled=True, **aws_with_containers.variables)
