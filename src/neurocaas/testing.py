@@ -110,6 +110,11 @@ class SimulatedCloud:
         self._interrupted.add(attempt)
         self.lose(attempt)
 
+    def reclaim(self, attempt: str, *, reason: str, message: str) -> None:
+        """The provider wants the instance back, and its runner has time to say how it ended."""
+        self._interrupted.add(attempt)
+        self.finish(attempt, reason=reason, message=message)
+
     def hold(self, attempt: str, why: str) -> None:
         """The attempt waits for its instance: it was accepted, but has not begun."""
         self._pending[attempt] = why

@@ -211,13 +211,16 @@ class JobManager:
         except ValueError:
             end(attempt, Reason.INTERNAL, "The runner's record of the stack's end can't be read.", now)
         else:
-            if exit_record is not None:
+            cancelled = attempt.stack.job.cancel_requested
+            if exit_record is not None and (cancelled or exit_record.reason is not Reason.CANCELLED):
                 settle(attempt, exit_record, self.store, now)
-            elif attempt.stack.job.cancel_requested:
+            elif cancelled:
                 end(attempt, Reason.CANCELLED, "Cancelled on request.", now)
             else:
                 reason, message = LOST[seen.state]
-                end(attempt, reason, f"{message} {seen.why}".rstrip(), now)
+                # A runner that was stopped though nobody cancelled its job: its instance was taken back, or it was
+                # silent for so long that it lost its lease. It has said so, but it is lost like one that has not.
+                end(attempt, reason, f"{message} {seen.why}".rstrip(), now, record=exit_record)
         self._clean_up(attempt)
 
     def _note_pending(self, attempt: Attempt, why: str) -> None:
