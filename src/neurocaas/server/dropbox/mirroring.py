@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import tempfile
 from collections import defaultdict
@@ -98,13 +99,13 @@ def _answer(boxes: Boxes, submission: Submission, state: str) -> None:
     if box is None:
         return  # until the site has this drop-box again
     answer = _Answer(boxes, box, submission)
-    done = answer.write()
-    submission.answered[STATE] = state
-    answer.keep()
-    if done:
-        # In this order: who dies between the two writes the last files once more.
+    if answer.write():
+        # In this order: who dies in between writes the last files once more.
         answer.served().update(delivered=True)
-        Submission.objects.filter(pk=submission.pk).update(done=True)
+        submission.done = True
+    else:
+        submission.answered[STATE] = state
+    submission.save(update_fields=["answered", "done"])
 
 
 def _deliver_late(boxes: Boxes, arrival: Arrival) -> None:
@@ -129,15 +130,16 @@ class _Answer:
 
     def write(self) -> bool:
         """What there is to write by now. Returns whether that is all that there will be."""
-        self._write(f"logs/{CERTIFICATE_TEXT}", self._certificate())
         targets = self._targets()
         for name, one in zip(wording.status_names([one.shown for one in self._datasets]), self._datasets, strict=True):
-            self._status(name, one)
+            # Before anything says that it is done, since readers of that look for its results at once.
             if one.ended and self._submission.answered.get(f"results of {name}") != DELIVERED:
                 self._deliver(one, targets)
                 self._logs(one)
                 self._submission.answered[f"results of {name}"] = DELIVERED
-                self.keep()  # since copying may take long
+                self._submission.save(update_fields=["answered"])  # copying may take long
+            self._status(name, one)
+        self._write(f"logs/{CERTIFICATE_TEXT}", self._certificate())
         if any(one.ended for one in self._datasets) and self._job:
             self._write(f"process_results/{UPDATE}", wording.update(self._datasets, self._job.config))
         # The job's row was read before those of its stacks: if it has ended, they all have.
@@ -146,10 +148,6 @@ class _Answer:
             self._finish(targets)
             self._write(f"process_results/{END}", wording.end(self._submission))
         return ended
-
-    def keep(self) -> None:
-        """Remember what is written already."""
-        Submission.objects.filter(pk=self._submission.pk).update(answered=self._submission.answered)
 
     def served(self) -> QuerySet[Arrival]:
         """The arrivals whose clients were given everything; one that came in the middle is served after the end."""
@@ -218,8 +216,9 @@ class _Answer:
             places = sorted({own_place(one.key) for one in self._submission.arrivals.all()} - {""})
             if self._job is not None and not any(one.ended for one in self._datasets):
                 return places
-            answered[PLACES] = "\n".join(places)
-        return answered[PLACES].split("\n") if answered[PLACES] else []
+            answered[PLACES] = json.dumps(places)
+        found: list[str] = json.loads(answered[PLACES])
+        return found
 
     def _named_target(self) -> Iterator[Target]:
         wanted, group = self._submission.asked.get("result", ""), self._submission.group
