@@ -142,6 +142,20 @@ class AwsSettings(Document):
         return self
 
 
+class HardwareSettings(Document):
+    """When an instance is flagged, and when it is ended.
+
+    unclaimed_minutes: how long one may run for nobody. grace_minutes: how long after that the job manager ends it;
+    left out, it only says so. margin_minutes: what an attempt may take beside its workflow's timeout. cost_dollars:
+    what one instance may cost; left out, anything.
+    """
+
+    unclaimed_minutes: Annotated[float, Field(gt=0)] = 15
+    grace_minutes: Annotated[float, Field(ge=0)] | None = 15
+    margin_minutes: Annotated[float, Field(ge=0)] = 60
+    cost_dollars: Annotated[Decimal, Field(gt=0)] | None = Decimal(100)
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
@@ -162,6 +176,7 @@ class SiteDocument(Document):
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
     aws: AwsSettings | None = None
+    hardware: HardwareSettings = HardwareSettings()
 
 
 class Settings(Document):

@@ -181,6 +181,10 @@ class AwsProvider:
             log.warning("%s", fault)
             return []
 
+    def end_instance(self, instance: Instance) -> bool:
+        self._fleet.end(instance.id)
+        return True
+
     def events(self) -> list[Hint]:
         return self._events.take() if self._events else []
 
