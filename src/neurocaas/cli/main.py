@@ -49,6 +49,7 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "serve": "serve:serve",
     "manager": "manager:manager",
+    "hardware": "hardware:hardware",
     "backup": "backup:backup",
     "restore": "backup:restore",
     "storage": "storage:storage",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Prefetch, Q, QuerySet
 
 from neurocaas.bank import Instance
+from neurocaas.errors import Refused
 from neurocaas.server.hardware.measured import Finding, Measured, Served, Use, findings, use
 from neurocaas.server.hardware.models import InstanceRecord
 from neurocaas.server.jobs.ledger import dollars
@@ -17,6 +21,25 @@ from neurocaas.server.jobs.models import Attempt
 from neurocaas.server.jobs.status import LIVE
 from neurocaas.server.jobs.view import timestamp
 from neurocaas.settings import HardwareSettings
+
+AT_ONCE = 500
+COLUMNS = (
+    "instance",
+    "provider",
+    "type",
+    "price",
+    "dollars_per_hour",
+    "started_at",
+    "ended_at",
+    "seconds",
+    "idle_seconds",
+    "cost_dollars",
+    "idle_dollars",
+    "flags",
+    "attempts",
+    "reason",
+)
+AGO = re.compile(r"([0-9]{1,5})([hd])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +50,14 @@ class Account:
     measured: Measured
     use: Use
     findings: tuple[Finding, ...]
+
+    @property
+    def seconds(self) -> float:
+        return self.use.total_ms / 1000
+
+    @property
+    def idle_seconds(self) -> float:
+        return self.use.idle_ms / 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +72,18 @@ class Totals:
     total_nanodollars: int = 0
     idle_nanodollars: int = 0
 
+    @property
+    def idle_seconds(self) -> float:
+        return self.idle_ms / 1000
 
-def running() -> QuerySet[InstanceRecord]:
+
+def running() -> Iterator[InstanceRecord]:
     """Those that have not ended, with their attempts."""
     return _with_attempts(InstanceRecord.objects.filter(ended_at=None))
 
 
-def since(at: datetime | None) -> QuerySet[InstanceRecord]:
-    """Those that ran at some time after this, the latest first, with their attempts."""
+def since(at: datetime | None = None) -> Iterator[InstanceRecord]:
+    """Those that ran at some time after this, or ever; the latest first, with their attempts."""
     found = InstanceRecord.objects.filter(Q(ended_at=None) | Q(ended_at__gt=at)) if at else InstanceRecord.objects
     return _with_attempts(found.order_by("-started_at", "name"))
 
@@ -64,6 +99,17 @@ def accounts(
         if wrong or not flagged:
             found.append(Account(record=record, measured=instance, use=use(instance, now), findings=wrong))
     return found
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """What people mean by since when: `24h`, `7d`, or a date or time of ISO 8601, in UTC. Raises Refused."""
+    if ago := AGO.fullmatch(text):
+        return now - (timedelta(hours=int(ago[1])) if ago[2] == "h" else timedelta(days=int(ago[1])))
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refused(f'since: found "{text}"; 24h, 7d or a date such as 2026-01-31 is right.') from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def totals(found: Iterable[Account]) -> Totals:
@@ -98,6 +144,18 @@ def as_facts(account: Account) -> dict[str, Any]:
         "idle_dollars": str(dollars(spent.idle_nanodollars)),
         "flags": [{"flag": one.flag.value, "message": one.sentence} for one in account.findings],
     }
+
+
+def as_csv(found: Iterable[Account]) -> str:
+    """A table for other programs, with a line for each instance."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for one in found:
+        facts = as_facts(one)
+        facts |= {"attempts": " ".join(facts["attempts"]), "flags": " ".join(flag["flag"] for flag in facts["flags"])}
+        writer.writerow([facts[name] for name in COLUMNS])
+    return table.getvalue()
 
 
 def as_sums(sums: Totals) -> dict[str, Any]:
@@ -138,8 +196,9 @@ def reported(record: InstanceRecord) -> Instance:
     )
 
 
-def _with_attempts(records: QuerySet[InstanceRecord]) -> QuerySet[InstanceRecord]:
-    return records.prefetch_related(Prefetch("attempts", Attempt.objects.select_related("stack__step")))
+def _with_attempts(records: QuerySet[InstanceRecord]) -> Iterator[InstanceRecord]:
+    prefetched = records.prefetch_related(Prefetch("attempts", Attempt.objects.select_related("stack__step")))
+    return prefetched.iterator(chunk_size=AT_ONCE)
 
 
 def _served(attempt: Attempt) -> Served:

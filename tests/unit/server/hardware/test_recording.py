@@ -49,10 +49,10 @@ def _anywhere(cloud: SimulatedCloud) -> Placement:
     return Placement(instance_type=cloud.instance_types()[0])
 
 
-def _sweep(world: World, manager: Any, *, minutes: float) -> None:
-    """Turns as often as a manager takes them, until so many minutes have passed."""
-    for _ in range(int(minutes)):
-        world.clock.advance(60)
+def _sweep(world: World, manager: Any, *, minutes: float, every: float = 1) -> None:
+    """Turn after turn, until so many minutes have passed."""
+    for _ in range(int(minutes / every)):
+        world.clock.advance(60 * every)
         manager.turn()
 
 
@@ -117,7 +117,7 @@ def test_without_a_grace_it_is_flagged_only(tmp_path: Path, analysis: Path, any_
     site = world.settings.site.model_copy(update={"hardware": HardwareSettings(grace_minutes=None)})
     world.settings = world.settings.model_copy(update={"site": site})
     stray, manager = world.cloud.fleet.stray(_anywhere(world.cloud)), world.manager()
-    _sweep(world, manager, minutes=200)
+    _sweep(world, manager, minutes=200, every=20)
     assert world.cloud.fleet.strays == {stray}
     assert len(_accounts(world, flagged=True)) == 1
 
@@ -126,7 +126,7 @@ def test_an_instance_that_serves_a_live_attempt_is_never_ended(world: World, num
     world.silence_seconds = 10 * HOUR
     job, manager = world.submit(numbers(1)), world.manager()
     manager.turn()
-    _sweep(world, manager, minutes=300)
+    _sweep(world, manager, minutes=300, every=30)
     assert world.cloud.running == [f"{job.id}/0/1"]
     [account] = _accounts(world)
     assert [one.flag for one in account.findings] == ["overdue"]
@@ -140,7 +140,7 @@ def test_a_provider_that_does_not_end_an_instance_stops_nothing(
 
     monkeypatch.setattr(world.cloud, "end_instance", refuse)
     world.cloud.fleet.stray(_anywhere(world.cloud))
-    _sweep(world, world.manager(), minutes=40)
+    _sweep(world, world.manager(), minutes=40, every=10)
     assert "instance simulated/i-00000 could not be ended: AWS would not end the instance." in caplog.messages
 
 
