@@ -124,7 +124,7 @@ def hardware(request: HttpRequest, _caller: Caller) -> HttpResponse:
 
 
 @operator_page
-def hardware_table(request: HttpRequest, _caller: Caller) -> HttpResponse:
+def hardware_table(_request: HttpRequest, _caller: Caller) -> HttpResponse:
     """The same as comma-separated values, for as long as records go back."""
     now = timezone.now()
     table = reading.as_csv(reading.accounts(reading.since(), this_site().settings.site.hardware, now))
