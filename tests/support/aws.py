@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,11 +104,20 @@ class Aws:
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
     """An account with nothing in it, for the whole session: make buckets and roles of your own."""
+    with serving(tmp_path_factory.mktemp("aws") / "server.log", {}) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def serving(log: Path, variables: Mapping[str, str]) -> Iterator[Aws]:
+    """A new server of its own, with these environment variables beside the tests' own."""
     port = free_port()
-    log = tmp_path_factory.mktemp("aws") / "server.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("aws_server.py")), str(port)], stdout=output, stderr=output
+            [sys.executable, str(Path(__file__).with_name("aws_server.py")), str(port)],
+            stdout=output,
+            stderr=output,
+            env=os.environ | variables,
         )
     running = Aws(endpoint=f"http://127.0.0.1:{port}")
     try:

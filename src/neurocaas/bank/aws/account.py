@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -50,6 +51,8 @@ class Account:
             raise Unavailable(
                 "boto3 is not installed here.", remedy="Install it: pip install neurocaas[aws]"
             ) from cause
+        # It tells at each start where it found credentials and addresses, which no operator of a site asked.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         config = Config(retries=RETRIES, connect_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS)
         return boto3.client(service, region_name=self.region, config=config)
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from neurocaas.bank import Instance
 from neurocaas.errors import Refused
-from support.website import Website, said
+from support.website import Website
 
 NOW = datetime.now(UTC)
+
+
+def said(answer: Any) -> str:
+    return html.unescape(answer.content.decode())
 
 
 @pytest.fixture(autouse=True)
