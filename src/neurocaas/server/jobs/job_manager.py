@@ -82,6 +82,7 @@ class JobManager:
     following: Following
     summarize: Callable[[Job], list[dict[str, Any]]]
     certify: Callable[[Job, Status, Reason], None]
+    look_at_instances: Callable[[datetime], None]
     followers: Followers
     clock: Callable[[], datetime]
     ticks: Callable[[], float]  # seconds that pass only while this machine is awake
@@ -142,6 +143,15 @@ class JobManager:
             except Exception:
                 # A fault of ours in one job must not keep the others from ending; this one is tried again.
                 log.exception("job %s could not be concluded", job_id)
+        if hints is None:
+            self._note_instances(now)
+
+    def _note_instances(self, now: datetime) -> None:
+        try:
+            self.look_at_instances(now)
+        except Exception:
+            # Records are for people to read; no job waits for them.
+            log.exception("the instances could not be recorded")
 
     def has_work(self) -> bool:
         return Job.objects.filter(status__in=UNFINISHED).exists()
