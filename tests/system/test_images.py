@@ -205,11 +205,11 @@ def test_an_analysis_in_an_image_runs_from_the_command_line_to_its_certificate(
     local_site.git("add", "--all")
     local_site.git("commit", "--quiet", "--message", "Declare imaged")
     results = local_site.folder / "results"
-    local_site("run", "imaged", *local_site.data(1), "--results", results)
+    local_site("run", "imaged", *local_site.data(1), "--out", results)
     assert [one.read_text() for one in results.rglob("out.txt")] == ["hello from the image\ndataset 0\n"]
     certificate = json.loads(next(results.rglob("certificate.json")).read_text())
     assert {step["environment"]["kind"] for step in certificate["steps"]} == {"image"}
-    local_site("verify", next(results.rglob("certificate.json")).parent)
+    local_site("verify", next(results.rglob("certificate.json")))
     refused = local_site("env", "image", "imaged", expect=2)
     assert "is of kind image" in refused.err
     shutil.rmtree(results)
