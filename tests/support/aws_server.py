@@ -139,6 +139,12 @@ def refusal(key: str, token: str | None, wanted: list[tuple[str, str, dict[str, 
     return "" if allowed else "Access Denied"
 
 
+def _document(policy: Any) -> dict[str, Any]:
+    """A policy as moto keeps it: as text, or read already if CloudFormation made its role."""
+    read: dict[str, Any] = policy if isinstance(policy, dict) else json.loads(policy)
+    return read
+
+
 def policies_of(key: str, token: str | None) -> list[list[dict[str, Any]]] | str:
     """The policies of a caller, in groups each of which must allow a request; or why there is no such caller."""
     from moto.iam.models import iam_backends
@@ -155,11 +161,11 @@ def policies_of(key: str, token: str | None) -> list[list[dict[str, Any]]] | str
         of_role = iam.get_role_by_arn(role.role_arn)
         texts = [*of_role.policies.values(), *map(_current, of_role.managed_policies.values())]
         session = [json.loads(role.policy)] if role.policy else []
-        return [[json.loads(one) for one in texts], *([session] if session else [])]
+        return [[_document(one) for one in texts], *([session] if session else [])]
     for user in iam.users.values():
         if any(one.access_key_id == key and one.status == "Active" for one in user.access_keys):
             texts = [*user.policies.values(), *map(_current, user.managed_policies.values())]
-            return [[json.loads(one) for one in texts]]
+            return [[_document(one) for one in texts]]
     return "The AWS Access Key Id you provided does not exist in our records"
 
 

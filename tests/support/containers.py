@@ -51,7 +51,8 @@ def containers() -> Iterator[Containers]:
     # Short, because a socket's path may have 108 characters only.
     folder = Path(tempfile.mkdtemp(prefix="nc-containers-"))
     registry = f"127.0.0.1:{free_port()}"
-    (folder / "containers.conf").write_text(CONTAINERS)
+    # Without a folder of its own Podman shares one in /run with every other on this machine.
+    (folder / "containers.conf").write_text(f'{CONTAINERS}tmp_dir = "{folder / "tmp"}"\n')
     (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
     (folder / "registry.yml").write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"
@@ -85,7 +86,7 @@ def containers() -> Iterator[Containers]:
         for server in servers:
             server.kill()
             server.wait()
-        subprocess.run(["podman", *where, "system", "reset", "--force"], check=False, capture_output=True)
+        subprocess.run(["umount", "--lazy", folder / "storage" / "overlay"], check=False, capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
