@@ -57,9 +57,7 @@ def deploy_infrastructure(*, dry_run: bool, show_drift: bool, show_keys: bool | 
     if sys.stdout.isatty() if show_keys is None else show_keys:
         _tell_keys(access_keys.issue(account, wanted))
     elif waiting := access_keys.due(account, wanted):
-        say(
-            f"{len(waiting)} of the drop-boxes' users are to have new keys, which are shown once, and only on a terminal."
-        )
+        say(f"{len(waiting)} of the drop-boxes' users are to have new keys; a key is shown once, and on a terminal.")
 
 
 @click.command()

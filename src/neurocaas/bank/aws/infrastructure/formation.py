@@ -57,7 +57,7 @@ class Stack:
         if status.endswith("_FAILED"):
             raise NotNow(
                 f"The stack {self.name} is in the state {status}: a change failed and could not be undone.",
-                remedy=f"Destroy it, or see why and: aws cloudformation continue-update-rollback --stack-name {self.name}",
+                remedy=f"Destroy it, or: aws cloudformation continue-update-rollback --stack-name {self.name}",
             )
 
     def become(self, template: Template, *, imported: Mapping[str, str] | None = None) -> None:
