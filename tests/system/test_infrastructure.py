@@ -62,6 +62,8 @@ def test_from_nothing_to_a_stack_and_back_to_nothing_but_data(aws_site: TestSite
     again = site(*DEPLOY, "--json").json
     assert again["changes"] == []
     assert "storage" not in again["site"]
+    assert [(one["group"], one["user"]) for one in again["keys_due"]] == [("lab", "ada")]
+    assert "Leave out --json." in site(*DEPLOY, "--json", "--show-keys", expect=2).err
 
     shown = site(*DEPLOY, "--show-keys").out
     assert "ada of lab, shown this once:\n    AWS_ACCESS_KEY_ID=" in shown

@@ -28,6 +28,8 @@ PROVIDERS = click.Choice(["aws"])
 
 def deploy_infrastructure(*, dry_run: bool, show_drift: bool, show_keys: bool | None, as_json: bool) -> None:
     """Make the AWS account what the source repo's documents say, or only show what would change."""
+    if as_json and show_keys:
+        raise Refused("--show-keys: keys are shown to a person, not written as JSON.", remedy="Leave out --json.")
     wanted, account = _wanted(committed=not dry_run and not show_drift)
     from neurocaas.bank.aws.infrastructure import access_keys, deploying
     from neurocaas.bank.aws.infrastructure.drift import drift
@@ -42,21 +44,20 @@ def deploy_infrastructure(*, dry_run: bool, show_drift: bool, show_keys: bool | 
     done = deploying.deploy(account, wanted)
     boxes = deploying.boxes(account, wanted)
     entries = deploying.site_entries(done.outputs, boxes, read_json(site_settings().root / SITE_FILE))
-    # A secret that went into a file or a log would not have been shown once, but kept.
-    keys = access_keys.issue(account, wanted) if (sys.stdout.isatty() if show_keys is None else show_keys) else None
     if as_json:
-        issued = [asdict(one) for one in keys or ()]
+        due = [asdict(one) for one in access_keys.due(account, wanted)]
         changed = [asdict(one) for one in done.changes]
-        print_json({"changes": changed, "outputs": done.outputs, "site": entries, "keys": issued})
+        print_json({"changes": changed, "outputs": done.outputs, "site": entries, "keys_due": due})
         return
     _tell_changes(done.changes)
     click.echo(f"{len(done.changes)} changed." if done.changes else "Nothing to change.")
     if entries:
         click.echo(f"\nFor the site to use it, {SITE_FILE} must hold:\n{json.dumps(entries, indent=2)}")
-    if keys is not None:
-        _tell_keys(keys)
-    elif due := access_keys.due(account, wanted):
-        say(f"{len(due)} of the drop-boxes' users are to have new keys, which are shown once, and only on a terminal.")
+    # A secret that went into a file or a log would not have been shown once, but kept.
+    if sys.stdout.isatty() if show_keys is None else show_keys:
+        _tell_keys(access_keys.issue(account, wanted))
+    elif waiting := access_keys.due(account, wanted):
+        say(f"{len(waiting)} of the drop-boxes' users are to have new keys; a key is shown once, and on a terminal.")
 
 
 @click.command()
@@ -116,9 +117,11 @@ def _tell_plan(account: Account, wanted: Declaration, changes: list[Change], *, 
 
     due = access_keys.due(account, wanted)
     if as_json:
-        people = [{"group": one.group, "user": one.user, "replaced": one.replaced} for one in due]
         budget = wanted.aws.budget_dollars_per_month
-        print_json({"changes": [asdict(one) for one in changes], "keys": people, "budget_dollars_per_month": budget})
+        people = [asdict(one) for one in due]
+        print_json(
+            {"changes": [asdict(one) for one in changes], "keys_due": people, "budget_dollars_per_month": budget}
+        )
         return
     click.echo(f"Stack {wanted.aws.stack} in {wanted.aws.region}:")
     _tell_changes(changes)

@@ -41,6 +41,7 @@ def deploy(account: Account, wanted: Declaration, made: Template | None = None) 
     with told(f"deploy the stack {wanted.aws.stack}"):
         stack = Stack(account, wanted.aws.stack)
         stack.require_quiet()
+        stack.require_sound()
         before = stack.template()
         found = changes(before, after)
         if found:

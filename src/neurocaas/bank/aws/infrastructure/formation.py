@@ -46,14 +46,18 @@ class Stack:
         return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", ())}
 
     def require_quiet(self) -> None:
-        """Raises NotNow while somebody else changes the stack, or after a change that could not be undone."""
+        """Raises NotNow while the stack is being changed by somebody else."""
         status = self.status() or ""
         if status.endswith("_IN_PROGRESS"):
             raise NotNow(f"The stack {self.name} is being changed ({status}).", remedy="Try again when that is done.")
+
+    def require_sound(self) -> None:
+        """Raises NotNow after a change that failed and could not be undone: nothing but destroying it may follow."""
+        status = self.status() or ""
         if status.endswith("_FAILED"):
             raise NotNow(
                 f"The stack {self.name} is in the state {status}: a change failed and could not be undone.",
-                remedy=f"See why, then: aws cloudformation continue-update-rollback --stack-name {self.name}",
+                remedy=f"Destroy it, or: aws cloudformation continue-update-rollback --stack-name {self.name}",
             )
 
     def become(self, template: Template, *, imported: Mapping[str, str] | None = None) -> None:

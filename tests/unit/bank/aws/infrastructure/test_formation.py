@@ -141,16 +141,17 @@ def test_a_template_that_aws_does_not_accept_is_told_with_its_reason() -> None:
         Stack(account, "neurocaas").become(TEMPLATE)
 
 
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        ("UPDATE_IN_PROGRESS", "is being changed"),
-        ("UPDATE_ROLLBACK_FAILED", "a change failed and could not be undone"),
-    ],
-)
-def test_a_stack_that_is_not_at_rest_is_left_alone(status: str, said: str) -> None:
-    with pytest.raises(NotNow, match=said):
-        Stack(FakeFormation(status=status), "neurocaas").require_quiet()
+def test_a_stack_that_somebody_else_changes_is_left_alone() -> None:
+    with pytest.raises(NotNow, match=r"is being changed \(UPDATE_IN_PROGRESS\)"):
+        Stack(FakeFormation(status="UPDATE_IN_PROGRESS"), "neurocaas").require_quiet()
+
+
+@pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"])
+def test_after_a_change_that_could_not_be_undone_it_can_be_destroyed_and_nothing_else(status: str) -> None:
+    stack = Stack(FakeFormation(status=status), "neurocaas")
+    stack.require_quiet()
+    with pytest.raises(NotNow, match="a change failed and could not be undone"):
+        stack.require_sound()
 
 
 def test_buckets_that_are_there_are_imported_by_name() -> None:
