@@ -10,10 +10,7 @@ from uuid import uuid4
 import pytest
 
 from neurocaas.storage import Store, open_store
-from support.engine import engine
 from support.s3 import BUCKET
-
-__all__ = ["engine"]  # a fixture, which pytest finds by name
 
 
 @pytest.fixture(params=["file", "s3"])

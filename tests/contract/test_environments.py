@@ -174,6 +174,13 @@ def test_a_workflow_is_nobody_of_this_machine_alone_and_without_a_network(bench:
     assert lines[15:] == ["instance"]
 
 
+def test_a_workflow_that_asked_for_a_network_has_one(bench: AttemptBench) -> None:
+    script = "tail -n +3 /proc/net/dev | cut -d: -f1 | grep -v lo | head -n 1 | wc -l"
+    record, log = bench.perform(script, workflow={"network": True})
+    assert record.succeeded, record.message
+    assert log == "1\n"
+
+
 def test_what_a_workflow_reports_is_told(bench: AttemptBench) -> None:
     script = 'echo progress 0.5 reading > "$NEUROCAAS_REPORT"; echo failure No frames. > "$NEUROCAAS_REPORT"; exit 3'
     record, _ = bench.perform(script)

@@ -74,15 +74,20 @@ class AttemptBench:
     def start(self, script: str, *, files: dict[str, str] | None = None, **changes: Any) -> PerformedAttempt:
         """files: inputs named `data` whatever they hold, by file name. changes: fields of the document, or of its
         `workflow` and `resources`."""
+        path = self.lay_out(script, files=files, **changes)
+        pid = os.fork()
+        if pid == 0:
+            self._become_runner(path)
+        return PerformedAttempt(pid=pid, document=AttemptDocument.model_validate_json(path.read_bytes()))
+
+    def lay_out(self, script: str, *, files: dict[str, str] | None = None, **changes: Any) -> Path:
+        """The same, without a runner: where its document is."""
         document = self._document(script, files or {}, changes)
         store = open_store(document.store)
         store.put(keys.lease(document.prefix), json.dumps({"token": document.token}).encode())
         path = document.work / "attempt.json"
         path.write_text(document.model_dump_json())
-        pid = os.fork()
-        if pid == 0:
-            self._become_runner(path)
-        return PerformedAttempt(pid=pid, document=document)
+        return path
 
     def _become_runner(self, document: Path) -> None:
         """In the forked child: nothing of the tests may run on in it."""

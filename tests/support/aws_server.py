@@ -214,10 +214,26 @@ def refuse(problem: str, start_response: Any) -> list[bytes]:
     return [body]
 
 
-def _let_jobs_stop() -> None:
-    """Batch ends a container with SIGTERM, and with SIGKILL half a minute later; moto's begins with that."""
+def _run_jobs_as_batch_does() -> None:
+    """A job is STARTING while its image is pulled, where moto says RUNNING; it is ended by SIGTERM, and by SIGKILL half
+    a minute later, where moto begins with that."""
+    from docker.errors import ImageNotFound
     from docker.models.containers import Container
+    from moto.batch.models import Job
 
+    advance, pulling = Job.advance, Lock()
+
+    def pull_and_advance(job: Job) -> None:
+        if job.status == "STARTING" and job.job_definition.container_properties:
+            image = job.job_definition.container_properties["image"]
+            with pulling:
+                try:
+                    job.docker_client.images.get(image)
+                except ImageNotFound:
+                    job.docker_client.images.pull(image)
+        advance(job)
+
+    Job.advance = pull_and_advance
     Container.kill = lambda self, signal=None: self.stop(timeout=30)
 
 
@@ -228,7 +244,7 @@ def main(port: int) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
-    _let_jobs_stop()
+    _run_jobs_as_batch_does()
     complete()
     app = Enforcing(DomainDispatcherApplication(create_backend_app))
     run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)

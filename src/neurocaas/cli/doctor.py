@@ -58,6 +58,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding(part="site", well=False, found=fault.message, remedy=fault.remedy)
         return
     yield Finding(part="site", well=True, found=f"{settings.site.name} in {settings.root}")
+    yield _engine(settings.site.images.engine)
     yield from _state(settings)
 
 
@@ -68,6 +69,16 @@ def _sandbox() -> Iterator[Finding]:
     found = f"bubblewrap {tried.bubblewrap}. {tried.identity}" if tried.works else tried.problem
     yield Finding(part="sandbox", well=tried.works, found=found, remedy=tried.remedy)
     yield Finding(part="limits", well=True, found=tried.limits)
+
+
+def _engine(wanted: str) -> Finding:
+    """Missing only where the site names one: most analyses need none."""
+    from neurocaas.environment.probing import probe_engine
+
+    try:
+        return Finding(part="containers", well=True, found=probe_engine(wanted))
+    except NeurocaasError as cause:
+        return Finding(part="containers", well=not wanted, found=cause.message, remedy=cause.remedy if wanted else "")
 
 
 def _uv() -> Finding:

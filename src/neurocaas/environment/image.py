@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocaas.environment.builder import Placement, Progress
-from neurocaas.environment.values import Damage, EnvironmentSpec, ImageSource, machine
+from neurocaas.environment.values import Damage, EnvironmentSpec, ImageSource, image_platform
 from neurocaas.errors import EnvironmentBroken, Unavailable
 from neurocaas.sandbox.engine import Engine, call, find_engine, last_words
 
@@ -28,11 +28,11 @@ class ImageBuilder:
         self._wanted = engine
 
     def asked(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 - nothing is
-        return {"kind": spec.kind, "machine": machine(), **_source(spec).asked()}
+        return {"kind": spec.kind, "platform": image_platform(), **_source(spec).asked()}
 
     def identity(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002
         """The image alone: how it was come by does not count."""
-        return {"kind": spec.kind, "platform": f"linux-{machine()}"}
+        return {"kind": spec.kind, "platform": image_platform()}
 
     def known(self, spec: EnvironmentSpec) -> dict[str, str] | None:
         _source(spec)

@@ -29,8 +29,9 @@ class Place:
     """Where on this machine a View is to run, apart from what it says itself.
 
     uid: whom it runs as there; sources: the mounts' sources, by target, where these have names that engines misread;
-    files: where the View's files are, by target; seccomp: where the filter of system calls is; cgroup: below which the engine makes its cgroups, if it may;
-    cores: to which it is bound, all if empty; ulimits: further limits, soft and hard, -1 for none, by Docker's names.
+    files: where the View's files are, by target; seccomp: where the filter of system calls is; cgroup: below which the
+    engine makes its cgroups, if it may; cores: to which it is bound, all if empty; ulimits: further limits, soft and
+    hard, by Docker's names.
     """
 
     name: str
