@@ -272,25 +272,25 @@ def test_watchers_killed_again_and_again_start_each_job_once_and_answer_in_full(
     lab.declare(dropboxes={"count": f"s3://{lab.box}"})
     lab.put("lab/configs/c.yaml", "size: 4\n", told=False)
     lab.put("lab/inputs/a.txt", "data\n", told=False)
-    for number in range(12):
+    for number in range(9):
         document = {"dataname": "lab/inputs/a.txt", "configname": "lab/configs/c.yaml", "timestamp": number}
         # Every third is bad; every submission is at two places; and not one message arrives.
         document |= {"dataname": "lab/inputs/no.txt"} if number % 3 == 0 else {}
         for folder in ("submissions", "configs"):
             lab.put(f"lab/{folder}/{number}_submit.json", json.dumps(document), told=False)
-    while len(lab.ends()) < 12:
-        # Killed in the middle of writing, whenever five more files are there.
-        enough = len(lab.keys("lab/results/")) + 5
+    while len(lab.ends()) < 9:
+        # Killed in the middle of writing, whenever seven more files are there.
+        enough = len(lab.keys("lab/results/")) + 7
         watcher = lab.watch()
-        until(lambda enough=enough: len(lab.keys("lab/results/")) >= enough or len(lab.ends()) == 12, MINUTES)
+        until(lambda enough=enough: len(lab.keys("lab/results/")) >= enough or len(lab.ends()) == 9, MINUTES)
         watcher.send_signal(signal.SIGKILL)
         watcher.wait()
     lab.site("dropbox", "watch", "--once")
     assert len(lab.watchers) > 3
-    assert sorted(one["outcome"] for one in lab.submissions()) == ["refused"] * 4 + ["succeeded"] * 8
+    assert sorted(one["outcome"] for one in lab.submissions()) == ["refused"] * 3 + ["succeeded"] * 6
     assert all(one["answered"] and len(one["arrivals"]) == 2 for one in lab.submissions())
-    assert lab.jobs() == 8
-    assert len(lab.ends()) == 12
+    assert lab.jobs() == 6
+    assert len(lab.ends()) == 9
 
 
 def test_data_and_results_may_be_in_buckets_of_a_users_own(lab: Lab) -> None:

@@ -190,6 +190,7 @@ def _drop(key: str, status: os.stat_result) -> Drop:
     return Drop(
         key=key,
         size_bytes=status.st_size,
-        mark=f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}",
+        # Without what a copy changes, so that a folder may move to another disk with all that was submitted in it.
+        mark=f"{status.st_mtime_ns}-{status.st_size}",
         modified_at=datetime.fromtimestamp(status.st_mtime, UTC),
     )

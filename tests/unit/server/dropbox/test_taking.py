@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -232,3 +233,13 @@ def test_a_message_about_a_submission_has_the_boxes_looked_at_and_others_are_som
     assert not hints.take_hint(settings, {"detail-type": "Object Created", "detail": []})
     assert not hints.take_hint(settings, {})
     assert woken == ["dropbox"]
+
+
+def test_a_drop_box_that_moves_to_another_disk_starts_nothing_again(box: Dropped) -> None:
+    box.ordinary()
+    box.look()
+    moved = box.folder.with_name("moved")
+    shutil.copytree(box.folder, moved)
+    shutil.rmtree(box.folder)
+    shutil.move(moved, box.folder)
+    assert box.look() == 0
