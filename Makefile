@@ -97,15 +97,15 @@ check-imports:
 
 check-unit:
 	$(LABEL) 'unit tests'
-	@$(BIN)/pytest -q -n logical -m 'not postgresql' tests/unit
+	@$(BIN)/pytest -q -n logical -m 'not postgresql and not thorough' tests/unit
 
 test: setup check test-real docs ## check, and every test with real parts, and the docs
 
 test-real: .venv/.development .tools/crate/.installed
 	$(LABEL) 'contract, system, browser and analysis tests'
 	@$(BIN)/pytest -n logical --dist loadgroup tests/contract tests/system tests/browser analyses
-	$(LABEL) 'unit tests on PostgreSQL'
-	@$(BIN)/pytest -q -n logical -m postgresql tests/unit
+	$(LABEL) 'thorough unit tests, and those on PostgreSQL'
+	@$(BIN)/pytest -q -n logical -m 'postgresql or thorough' tests/unit
 
 docs: .venv/.development ## build the documentation into site/, strictly
 	$(LABEL) 'documentation (mkdocs build --strict)'

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, IPvAnyNetwork
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
 
 SITE_FILE = "site.json"
 STATE_FOLDER = ".neurocaas"
+IA_DAYS = 30
 
 
 class LocalMachine(Document):
@@ -69,16 +70,103 @@ class FetchLimits(Document):
         return int(self.max_gib * (1 << 30))
 
 
+class Lifecycle(Document):
+    """What the site's bucket does by itself. Days are whole, since AWS counts so.
+
+    abandoned_days: until the parts of an upload that was never completed go; the site itself gives it a week.
+    exchange_days: until what no runner fetched goes. cold_days: until what groups have moves to a cheaper class that is
+    still read at once; left out, never. cold_class: that class.
+    """
+
+    abandoned_days: Annotated[int, Field(ge=1)] = 8
+    exchange_days: Annotated[int, Field(ge=1)] = 8
+    cold_days: Annotated[int, Field(ge=0)] | None = None
+    cold_class: Literal["INTELLIGENT_TIERING", "GLACIER_IR", "STANDARD_IA"] = "INTELLIGENT_TIERING"
+
+    @model_validator(mode="after")
+    def _as_aws_allows(self) -> Self:
+        if self.cold_class == "STANDARD_IA" and self.cold_days is not None and self.cold_days < IA_DAYS:
+            raise ValueError(f"at least {IA_DAYS} cold_days, which AWS demands for STANDARD_IA,")
+        return self
+
+
+class StorageSettings(Document):
+    """The site's bucket, where its store is on S3.
+
+    encryption: "AES256", or the ARN of a KMS key. runner_role: the role whose sessions runners beyond this machine get.
+    session_minutes: how long such a session lasts; it is renewed at half of that, and so long the manager may be away.
+    ticket_hours: how long a ticket can be exchanged, for jobs that queue elsewhere.
+    """
+
+    encryption: Annotated[str, Field(pattern=r"^(AES256|arn:aws[\w-]*:kms:.+)$")] = "AES256"
+    lifecycle: Lifecycle = Lifecycle()
+    runner_role: Annotated[str, Field(pattern=r"^(arn:.+)?$")] = ""
+    session_minutes: Annotated[int, Field(ge=15, le=720)] = 60
+    ticket_hours: Annotated[int, Field(ge=1, le=168)] = 168
+
+
+class AwsSettings(Document):
+    """The site's part of an AWS account, where it has one.
+
+    stack: the name of its CloudFormation stack, which begins every name there. instance_types: those to be had, by name
+    as in the price list. max_vcpus: of all instances of one type at a time, on demand and at the save price each.
+    repository: of images; left out, the stack's own. disk_gib: of each instance. vpc, subnets: a network that is there;
+    left out, the stack makes one over `availability_zones` zones. manager: `role/NAME` or `user/NAME` that the site
+    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started; null where
+    CloudFormation knows no budgets, as in some regions. alarm_topic: the ARN of the SNS topic that hears of alarms;
+    left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
+    unclaimed_minutes: how long an instance without a job may live. max_instance_hours: how long any may.
+    capacity_minutes: how long a stack waits for AWS to find an instance before it is tried elsewhere.
+    """
+
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] = "us-east-1"
+    stack: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,18}[a-z0-9]$")] = "neurocaas"
+    instance_types: tuple[Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...] = ("m6i.xlarge",)
+    max_vcpus: Annotated[int, Field(ge=1)] = 256
+    repository: str = ""
+    disk_gib: Annotated[int, Field(ge=30, le=16384)] = 200
+    vpc: Annotated[str, Field(pattern=r"^(vpc-[0-9a-f]+)?$")] = ""
+    subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()
+    availability_zones: Annotated[int, Field(ge=1, le=6)] = 2
+    manager: Annotated[str, Field(pattern=r"^((role|user)/[\w+=,.@-]{1,64})?$")] = ""
+    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] | None = Decimal(500)
+    alarm_topic: Annotated[str, Field(pattern=r"^(arn:aws[\w-]*:sns:.+)?$")] = ""
+    drop_boxes: tuple[str, ...] = ("*",)
+    unclaimed_minutes: Annotated[int, Field(ge=10)] = 30
+    max_instance_hours: Annotated[int, Field(ge=1)] = 72
+    capacity_minutes: Annotated[float, Field(gt=0)] = 10
+
+    @model_validator(mode="after")
+    def _subnets_are_in_a_network(self) -> AwsSettings:
+        if bool(self.vpc) != bool(self.subnets):
+            raise ValueError("both vpc and subnets, or neither of them,")
+        return self
+
+
+def _apart(boxes: dict[str, str]) -> dict[str, str]:
+    """A submission in a place of two analyses would start two jobs."""
+    places = [f"{url.rstrip('/')}/" for url in boxes.values()]
+    if any(one is not other and one.startswith(other) for one in places for other in places):
+        raise ValueError("a place of its own for each analysis, none inside another,")
+    return boxes
+
+
+BoxUrl = Annotated[str, Field(pattern=r"^(file:///[^/]|s3://[a-z0-9]).*$")]
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
     providers: who supplies instances; a job that asks for none gets the first. operators: user ids.
     analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
+    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. result_buckets:
+    S3 buckets that a submission there may name for its results.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     database: str = "sqlite"
     store: str = "file"
+    storage: StorageSettings = StorageSettings()
     providers: Annotated[tuple[str, ...], Field(min_length=1)] = ("local",)
     local: LocalMachine = LocalMachine()
     images: Images = Images()
@@ -87,6 +175,9 @@ class SiteDocument(Document):
     analyses_of_new_groups: tuple[str, ...] = ("*",)
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
+    aws: AwsSettings | None = None
+    dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
+    result_buckets: tuple[str, ...] = ()
 
 
 class Settings(Document):

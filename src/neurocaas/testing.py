@@ -79,6 +79,8 @@ class SimulatedCloud:
     _running: dict[str, Machine] = field(default_factory=dict)
     _busy: Counter[str] = field(default_factory=Counter)
     _interrupted: set[str] = field(default_factory=set)
+    _pending: dict[str, str] = field(default_factory=dict)  # attempts that have no instance yet, and why
+    _unavailable: dict[str, str] = field(default_factory=dict)  # those that got none in time, and why
     _hints: list[Hint] = field(default_factory=list)
     _agenda: list[tuple[datetime, int, str, str]] = field(default_factory=list)
 
@@ -106,6 +108,20 @@ class SimulatedCloud:
     def take_back(self, attempt: str) -> None:
         """The provider wants the instance of this attempt for somebody else."""
         self._interrupted.add(attempt)
+        self.lose(attempt)
+
+    def hold(self, attempt: str, why: str) -> None:
+        """The attempt waits for its instance: it was accepted, but has not begun."""
+        self._pending[attempt] = why
+
+    def begin(self, attempt: str) -> None:
+        """The attempt that was held has its instance now."""
+        del self._pending[attempt]
+        self._hints.append(Hint(attempt=attempt, what="begun"))
+
+    def give_up(self, attempt: str, why: str) -> None:
+        """The attempt waited for its instance in vain."""
+        self._unavailable[attempt] = why
         self.lose(attempt)
 
     def next_event(self) -> datetime | None:
@@ -185,6 +201,9 @@ class SimulatedCloud:
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         return {handle: self._state(handle) for handle in handles}
 
+    def why(self, handle: str) -> str:
+        return self._unavailable.get(handle) or self._pending.get(handle, "")
+
     def interrupt(self, handle: str) -> None:
         if handle in self._running:
             self.finish(handle, reason="CANCELLED", message="Cancelled.")
@@ -208,7 +227,9 @@ class SimulatedCloud:
 
     def _state(self, attempt: str) -> State:
         if attempt in self._running:
-            return State.RUNNING
+            return State.PENDING if attempt in self._pending else State.RUNNING
+        if attempt in self._unavailable:
+            return State.UNAVAILABLE
         return State.INTERRUPTED if attempt in self._interrupted else State.GONE
 
     def _end(self, attempt: str) -> Machine:

@@ -16,13 +16,13 @@ import pytest
 BUCKET = "contract"
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _answers(endpoint: str) -> bool:
+def answers(endpoint: str) -> bool:
     try:
         with urllib.request.urlopen(f"{endpoint}/moto-api/", timeout=5):
             return True
@@ -33,7 +33,7 @@ def _answers(endpoint: str) -> bool:
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """An S3 server with one bucket, reached through the AWS_* variables."""
-    endpoint = f"http://127.0.0.1:{(port := _free_port())}"
+    endpoint = f"http://127.0.0.1:{(port := free_port())}"
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,
@@ -47,7 +47,7 @@ def s3_endpoint() -> Iterator[str]:
     }
     try:
         deadline = time.monotonic() + 60
-        while not _answers(endpoint):
+        while not answers(endpoint):
             assert server.poll() is None, "moto's server ended at once; is moto[server] installed?"
             assert time.monotonic() < deadline, "moto's server did not start in a minute"
             time.sleep(0.05)

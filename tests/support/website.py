@@ -89,7 +89,7 @@ class Website:
                 self.site.store.put(keys.result(prefix, path), content)
                 digest = hashlib.sha256(content).hexdigest()
                 outputs.append({"path": path, "size_bytes": len(content), "sha256": digest})
-            for number, line in enumerate(log.splitlines(keepends=True)):
+            for number, line in enumerate(log.splitlines(keepends=True), start=1):
                 segment = {"sequence": number, "text": line, "progress": 1.0, "message": ""}
                 self.site.store.put(keys.log_segment(prefix, number), json.dumps(segment).encode())
             Attempt.objects.create(

@@ -98,7 +98,7 @@ class World:
             preparation=Preparation(
                 analyses=self.analyses,
                 environments=self.environments,
-                carry=Carrying(lambda _: self.cloud, self.store),
+                carry=Carrying(lambda _: self.cloud, self.store, lambda *_: ""),
                 wake=lambda: None,
             ),
             summarize=lambda job: [],

@@ -14,6 +14,7 @@ from neurocaas.bank.provider import (
     NoCapacity,
     Placement,
     Provider,
+    SignsIn,
     State,
     Supplier,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Placement",
     "Provider",
     "Providers",
+    "SignsIn",
     "State",
     "Supplier",
     "bundled_catalogue",

@@ -131,6 +131,9 @@ class LocalProvider:
                 self._shares.pop(handle, None)
         return states
 
+    def why(self, handle: str) -> str:  # noqa: ARG002 (a process that is gone says nothing)
+        return ""
+
     def interrupt(self, handle: str) -> None:
         self._signal(handle, signal.SIGTERM)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from neurocaas.blueprint import Need
 from neurocaas.errors import NeurocaasError
@@ -19,11 +19,14 @@ class NoCapacity(NeurocaasError):
 
 
 class State(StrEnum):
-    """What a provider knows of an allocation. INTERRUPTED: gone too, because the provider took it back."""
+    """What a provider knows of an allocation. PENDING: accepted, not begun. INTERRUPTED: gone too, because the provider
+    took it back. UNAVAILABLE: given up, because no instance could be had for it in time."""
 
     RUNNING = "running"
+    PENDING = "pending"
     GONE = "gone"
     INTERRUPTED = "interrupted"
+    UNAVAILABLE = "unavailable"
 
 
 class Carrier(StrEnum):
@@ -138,6 +141,9 @@ class Supplier(Protocol):
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         """What each allocation is doing, asked for all at once. This is the truth; hints may be lost."""
 
+    def why(self, handle: str) -> str:
+        """What the last sweep found out about why it is as it is, as a sentence; empty if there is nothing to say."""
+
     def interrupt(self, handle: str) -> None:
         """Ask the runner to stop its workflow and report. Quiet if it is already gone."""
 
@@ -165,3 +171,11 @@ class Provider(Supplier, Protocol):
 
     def repository(self) -> str:
         """Where images are pushed to, `registry/name`, for a provider that wants environments as images; else ""."""
+
+
+@runtime_checkable
+class SignsIn(Protocol):
+    """A provider whose repository asks who pushes to it, and that knows what to answer."""
+
+    def sign_in(self) -> tuple[str, str]:
+        """User and password, good for some hours. Raises RemoteFailed."""

@@ -61,6 +61,9 @@ class Providers:
             states |= {_prefixed(provider, handle): state for handle, state in provider.sweep(own).items()}
         return states
 
+    def why(self, handle: str) -> str:
+        return next((provider.why(*own) for provider, own in self._parted([handle])), "")
+
     def interrupt(self, handle: str) -> None:
         for provider, own in self._parted([handle]):
             provider.interrupt(*own)

@@ -21,6 +21,7 @@ COMMANDS = {
     "init": "site:init",
     "site": "site:site",
     "deploy": "deploy:deploy",
+    "destroy": "infrastructure:destroy",
     "operator": "deploy:operator",
     "analyses": "analyses:analyses",
     "analysis": "analyses:analysis",
@@ -49,8 +50,10 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "serve": "serve:serve",
     "manager": "manager:manager",
+    "dropbox": "dropbox:dropbox",
     "backup": "backup:backup",
     "restore": "backup:restore",
+    "storage": "storage:storage",
     "completion": "schema:completion",
 }
 INTERRUPTED = 130

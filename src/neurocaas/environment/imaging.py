@@ -112,12 +112,19 @@ def load(image: ImageRef, engine: str = "") -> str:
     return image.id
 
 
-def push(image: ImageRef, reference: str, *, progress: Callable[[str], None] = lambda _: None) -> str:
+def push(
+    image: ImageRef,
+    reference: str,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+    sign_in: registry.SignIn | None = None,
+) -> str:
     """Send the image to a registry: `reference` is HOST[:PORT]/NAME[:TAG]. Returns it pinned, HOST/NAME@sha256:….
 
-    What the registry has already is not sent again. Raises Refused, Forbidden or RemoteFailed with one sentence.
+    What the registry has already is not sent again. sign_in: as `registry.push` takes it. Raises Refused, Forbidden or
+    RemoteFailed with one sentence.
     """
-    pinned = registry.push(Blobs(image.root), image.image, reference, progress=progress)
+    pinned = registry.push(Blobs(image.root), image.image, reference, progress=progress, sign_in=sign_in)
     if pinned not in image.pushed:
         record(image.model_copy(update={"pushed": (*image.pushed, pinned)}))
     return pinned

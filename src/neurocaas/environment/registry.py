@@ -28,6 +28,7 @@ LOOPBACK = re.compile(r"^(localhost|127\.\d+\.\d+\.\d+)(:\d+)?$")
 SECONDS = httpx.Timeout(60, write=300)
 TRIES = 3
 Content = bytes | Iterator[bytes] | None
+SignIn = Callable[[str], tuple[str, str] | None]  # user and password for a host
 
 
 class Destination(NamedTuple):
@@ -50,12 +51,17 @@ def parse(reference: str) -> Destination:
     return Destination(host=found["host"], name=found["name"], tag=found["tag"] or "")
 
 
-def push(blobs: Blobs, image: Image, reference: str, *, progress: Callable[[str], None]) -> str:
-    """Send what the registry lacks. Returns HOST/NAME@sha256:…. Raises Refused, Forbidden or RemoteFailed."""
+def push(
+    blobs: Blobs, image: Image, reference: str, *, progress: Callable[[str], None], sign_in: SignIn | None = None
+) -> str:
+    """Send what the registry lacks. Returns HOST/NAME@sha256:…. Raises Refused, Forbidden or RemoteFailed.
+
+    sign_in: asked once the registry asks who we are; left out, what `podman login` and `docker login` left.
+    """
     place = parse(reference)
     manifest = blobs.manifest(image)
     with httpx.Client(timeout=SECONDS, transport=httpx.HTTPTransport(retries=TRIES)) as http:
-        registry = _Registry(http, place)
+        registry = _Registry(http, place, sign_in or credentials_for)
         tag = place.tag or image.digest.removeprefix("sha256:")[:12]
         if registry.holds_manifest(tag, image.digest):
             progress(f"{place.host} has it already.")
@@ -69,9 +75,10 @@ def push(blobs: Blobs, image: Image, reference: str, *, progress: Callable[[str]
 class _Registry:
     """One repository of a registry, over HTTP."""
 
-    def __init__(self, http: httpx.Client, place: Destination) -> None:
+    def __init__(self, http: httpx.Client, place: Destination, sign_in: SignIn) -> None:
         self._http = http
         self._place = place
+        self._sign_in = sign_in
         self._authorization = ""
 
     def holds_manifest(self, tag: str, digest: str) -> bool:
@@ -113,7 +120,7 @@ class _Registry:
             raise RemoteFailed(f"The registry {self._place.host} did not answer: {cause}.") from cause
 
     def _authorize(self, challenge: str) -> str:
-        credentials = credentials_for(self._place.host)
+        credentials = self._sign_in(self._place.host)
         basic = f"Basic {base64.b64encode(':'.join(credentials).encode()).decode()}" if credentials else ""
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() != "bearer":

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from neurocaas.bell import ring
 from neurocaas.errors import NeurocaasError, NotFound, StorageFailed, Unavailable
@@ -25,7 +26,7 @@ from neurocaas.runner.lease import LeaseWatch
 from neurocaas.runner.log import Log, timestamp
 from neurocaas.runner.metrics import measure
 from neurocaas.runner.report import Report
-from neurocaas.runner.resuming import resume
+from neurocaas.runner.resuming import meanwhile, resume
 from neurocaas.runner.stopped import Stopped
 from neurocaas.runner.supervision import (
     Cancelling,
@@ -51,6 +52,8 @@ from neurocaas.sandbox import (
 )
 from neurocaas.sandbox.bubblewrap import version
 from neurocaas.storage import Store, keys
+
+T = TypeVar("T")
 
 STORE_TRIES = 6
 FIRST_RETRY_SECONDS = 0.05
@@ -94,16 +97,16 @@ class Attempt:
 
     def _perform(self) -> tuple[Delivered, ...]:
         self._lease.look()
-        document = self._document = bring(self._document, self._store)
+        document = self._document = self._alive(lambda: bring(self._document, self._store))
         if document.resources.cores:
             with contextlib.suppress(OSError):  # A core that went offline: the kernel then chooses.
                 os.sched_setaffinity(0, document.resources.cores)
         self._check_environment()
         staging.check_inputs(document.inputs)
         staging.lay_out(self._stage)
-        inputs = staging.mount_inputs(document, self._stage, self._store)
+        inputs = self._alive(lambda: staging.mount_inputs(document, self._stage, self._store))
         try:
-            resume(document, self._stage, self._store, log=self._log, lease=self._lease, cancelling=self._cancelling)
+            resume(document, self._stage, self._store, note=self._log.note, beat=self._beat)
             with self._prepared() as cage:
                 for check in document.workflow.checks:
                     self._run(staging.view(document, self._stage, inputs, check), cage, Reason.INPUT_REJECTED)
@@ -114,9 +117,20 @@ class Attempt:
             self._finish_log()
         # A workflow that read a file while it changed has computed something nobody can check.
         staging.check_inputs(document.inputs)
-        outputs = collect(self._stage.results, document.outputs, self._store, document.prefix)
+        outputs = self._alive(lambda: collect(self._stage.results, document.outputs, self._store, document.prefix))
         self._metrics = measure(document.metrics, outputs, self._store, document.prefix)
         return outputs
+
+    def _alive(self, action: Callable[[], T]) -> T:
+        """Do what may move gigabytes to or from a store elsewhere, with the heart beating: silence counts as death."""
+        return meanwhile(action, self._beat, every_seconds=self._document.heartbeat_seconds)
+
+    def _beat(self) -> None:
+        self._lease.look()
+        if self._cancelling.requested:
+            raise Stopped(Reason.CANCELLED, "The attempt was cancelled.")
+        with contextlib.suppress(StorageFailed):
+            self._log.flush()
 
     def _check_environment(self) -> None:
         for source in (*(mount.source for mount in self._document.environment.mounts), self._document.workflow.files):

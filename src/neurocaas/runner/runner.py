@@ -15,7 +15,7 @@ from neurocaas.errors import NeurocaasError
 from neurocaas.runner.attempt import Attempt
 from neurocaas.runner.document import AttemptDocument, RunnerRecord
 from neurocaas.runner.supervision import Cancelling
-from neurocaas.storage import keys, open_store
+from neurocaas.storage import Store, keys, open_store
 
 DONE = 0
 REFUSED = 2
@@ -41,8 +41,23 @@ def main(document_path: str | Path) -> int:
     return perform(document)
 
 
-def perform(document: AttemptDocument) -> int:
-    """Perform an attempt unless another process does so or has done so. Never raises."""
+def main_with_ticket() -> int:
+    """The same for a runner beyond the site's machine. REFUSED: the ticket is none, has ended, or was used."""
+    from neurocaas.runner.arrival import arrive, take_ticket  # most runners need no HTTP client
+
+    try:
+        arrived = arrive(take_ticket())
+    except (OSError, NeurocaasError) as cause:
+        print(cause, file=sys.stderr)  # noqa: T201 - no store is open yet
+        return REFUSED
+    return perform(arrived.document, arrived.store)
+
+
+def perform(document: AttemptDocument, store: Store | None = None) -> int:
+    """Perform an attempt unless another process does so or has done so. Never raises.
+
+    store: the site's, if it is open already.
+    """
     lock = os.open(document.work / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,7 +68,7 @@ def perform(document: AttemptDocument) -> int:
     try:
         # Before the lease is asked for: whoever takes it away can then find this process, or knows it will stop.
         _say_who(document.work)
-        store = open_store(document.store)
+        store = store or open_store(document.store)
         if store.head(keys.exit_record(document.prefix)) is not None:
             return DONE
         return DONE if Attempt(document, store, cancelling).perform() else NOT_STORED

@@ -146,6 +146,21 @@ def lease(prefix: str) -> str:
     return f"{checked(prefix)}/lease.json"
 
 
+def exchange(name: str) -> str:
+    """What a runner beyond this machine fetches once: its attempt document and its first credentials."""
+    return f"exchange/{segment(name)}"
+
+
+def claimed(prefix: str) -> str:
+    """Which runner beyond this machine performs the attempt."""
+    return f"{checked(prefix)}/claimed.json"
+
+
+def credentials(prefix: str) -> str:
+    """Where such a runner finds renewed credentials."""
+    return f"{checked(prefix)}/credentials.json"
+
+
 def results(prefix: str) -> str:
     """The prefix of an attempt's results."""
     return f"{checked(prefix)}/results"

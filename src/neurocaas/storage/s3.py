@@ -25,6 +25,9 @@ from neurocaas.storage.store import Entry
 
 if TYPE_CHECKING:
     from obstore import GetOptions
+    from obstore.store import S3Config
+
+    from neurocaas.storage.credentials import Renewed
 
 _PART_BYTES = 16 << 20
 _PARTS = 9_000  # S3 accepts 10,000 parts of one object
@@ -35,14 +38,18 @@ _REQUEST_TIMEOUT = timedelta(minutes=5)
 
 
 class S3Store:
-    """Objects in a bucket, below a prefix. `retries`: how often a lost connection is tried again."""
+    """Objects in a bucket, below a prefix. `retries`: how often a lost connection is tried again.
 
-    def __init__(self, url: str, *, retries: int = _RETRIES) -> None:
+    credentials: of a session that reaches only a part of the store; without, what the AWS_* variables say.
+    """
+
+    def __init__(self, url: str, *, retries: int = _RETRIES, credentials: Renewed | None = None) -> None:
         self._bucket_name, _, prefix = url.removeprefix("s3://").partition("/")
         self._prefix = keys.relative(prefix.strip("/")) + "/" if prefix.strip("/") else ""
         if not self._bucket_name:
             raise Refused(f"{url!r} names no bucket; write s3://bucket/prefix.")
         self._retries = retries
+        self._credentials = credentials
         self._bucket: Bucket | None = None
         self._process_id = 0
 
@@ -162,11 +169,7 @@ class S3Store:
         """The connection, made at the first use. obstore's threads do not survive a fork, where it would hang."""
         process_id = os.getpid()
         if self._bucket is None:
-            self._bucket = Bucket(
-                self._bucket_name,
-                client_options={"timeout": _REQUEST_TIMEOUT, "allow_http": _http_is_meant()},
-                retry_config={"max_retries": self._retries, "retry_timeout": timedelta(minutes=1)},
-            )
+            self._bucket = self._connected()
             self._process_id = process_id
         if self._process_id != process_id:
             raise StorageFailed(
@@ -174,6 +177,23 @@ class S3Store:
                 "and use no other S3 store in the parent before."
             )
         return self._bucket
+
+    def _connected(self) -> Bucket:
+        config: S3Config = {}
+        allow_http = _http_is_meant()
+        if self._credentials is not None:
+            connection = self._credentials.connection
+            config = {"region": connection.region, "virtual_hosted_style_request": connection.virtual_hosted}
+            if connection.endpoint:
+                config["endpoint"] = connection.endpoint
+            allow_http = connection.endpoint.startswith("http://")
+        return Bucket(
+            self._bucket_name,
+            config=config,
+            client_options={"timeout": _REQUEST_TIMEOUT, "allow_http": allow_http},
+            retry_config={"max_retries": self._retries, "retry_timeout": timedelta(minutes=1)},
+            credential_provider=self._credentials,
+        )
 
     @contextlib.contextmanager
     def _told(self, action: str, *, missing: str = "") -> Iterator[None]:
@@ -187,13 +207,31 @@ class S3Store:
                 raise NotFound(f"There is no {missing} in the store {self.url}.") from error
             raise StorageFailed(f"Could not {action} in the store {self.url}: {self._why(error)}.") from error
         except (BaseError, OSError, ValueError) as error:
+            if missing and isinstance(error, PermissionDeniedError) and self._is_absent(missing):
+                raise NotFound(f"There is no {missing} in the store {self.url}.") from error
             raise StorageFailed(f"Could not {action} in the store {self.url}: {self._why(error)}.") from error
+
+    def _is_absent(self, key: str) -> bool:
+        """Whether a session that may list only what lies below some prefixes was refused because nothing is there.
+
+        S3 answers 404 only to who may list the whole bucket, so such a session looks beside the key.
+        """
+        if self._credentials is None:
+            return False
+        path = self._path(key)
+        try:
+            found = obstore.list_with_delimiter(self._opened(), path.rpartition("/")[0])
+        except (BaseError, OSError, ValueError):
+            return False
+        return all(meta["path"] != path for meta in found["objects"])
 
     def _why(self, error: Exception) -> str:
         text = str(error)
         if _NO_BUCKET in text:
             return f"there is no bucket {self._bucket_name}; create it or correct the store's address"
         if isinstance(error, PermissionDeniedError | UnauthenticatedError) or "403 Forbidden:" in text:
+            if self._credentials is not None:
+                return "the credentials of this attempt do not reach so far, or have ended"
             return "the credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY do not permit it"
         if "error sending request" in text:
             return "the server does not answer; check AWS_ENDPOINT_URL and the network"

@@ -121,6 +121,42 @@ def test_a_silent_runner_is_taken_for_lost_and_its_late_result_changes_nothing(
     assert job.stacks.get().published_attempt == 2
 
 
+def test_what_has_no_instance_yet_is_neither_silent_nor_charged(
+    tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]], any_database: str
+) -> None:
+    world = World(tmp_path, analysis, price=18)
+    job, manager = world.submit(numbers(1)), world.manager()
+    manager.turn()
+    attempt = f"{job.id}/0/1"
+    world.cloud.hold(attempt, "AWS was asked for an m5.xlarge.")
+    for _ in range(20):
+        world.clock.advance(30)
+        manager.turn()
+    assert world.cloud.running == [attempt]
+    assert job.stacks.get().note == "AWS was asked for an m5.xlarge."
+    world.cloud.begin(attempt)
+    manager.turn(world.cloud.events())
+    world.clock.advance(7)
+    world.cloud.finish(attempt)
+    manager.turn()
+    assert job.stacks.get().charged_nanodollars == 35_000_000
+
+
+def test_what_got_no_instance_in_time_is_tried_again_and_costs_nothing(
+    tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]], any_database: str
+) -> None:
+    world = World(tmp_path, analysis, price=18)
+    job, manager = world.submit(numbers(1)), world.manager()
+    manager.turn()
+    world.clock.advance(600)
+    world.cloud.give_up(f"{job.id}/0/1", "AWS was asked for an m5.xlarge for 10 minutes.")
+    manager.turn(world.cloud.events())
+    stack = job.stacks.get()
+    assert (stack.status, stack.tries, stack.moves, stack.charged_nanodollars) == ("waiting", 0, 1, 0)
+    assert stack.message.startswith("No instance could be had. AWS was asked for an m5.xlarge for 10 minutes.")
+    assert stack.attempts.get().reason == "NO_CAPACITY"
+
+
 def test_cancelling_stops_what_runs_and_what_waits(world: World, numbers: Callable[..., list[str]]) -> None:
     from neurocaas.server.jobs.cancel import cancel
 
@@ -235,6 +271,7 @@ def test_money_is_held_charged_and_released(tmp_path: Path, analysis: Path, any_
     assert (ledger.charged(job), ledger.held(job), balance.held, balance.spent) == (10**9, 0, 0, 10**9)
 
 
+@pytest.mark.thorough
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deaths=st.lists(st.integers(1, 25), max_size=12), before=st.booleans(), losses=st.sets(st.integers(0, 4)))
 def test_killed_at_any_call_every_stack_ends_once_and_the_money_adds_up(

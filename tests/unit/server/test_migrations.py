@@ -10,6 +10,7 @@ import pytest
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("any_database")
 def test_jobs_and_money_of_before_plans_are_carried_over() -> None:
     from django.db import connection

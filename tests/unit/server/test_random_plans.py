@@ -89,6 +89,7 @@ def world(tmp_path: Path, any_database: str) -> RandomWorld:
     return RandomWorld(tmp_path)
 
 
+@pytest.mark.thorough
 # A manager that is killed while it reads leaves a cursor open, as a process that ends does.
 @pytest.mark.filterwarnings("ignore:.*ServerSideCursor.* was deleted while still open:ResourceWarning")
 @settings(

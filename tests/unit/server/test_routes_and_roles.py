@@ -70,6 +70,7 @@ def test_the_table_has_every_deed_on_a_job(roles: Roles) -> None:
     assert {row.route.partition("/")[2] for row in ROWS if row.route.startswith("job_act")} == {*DEEDS, "nothing"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ["owner", "operator"])
 def test_a_method_that_the_table_lacks_changes_nothing(roles: Roles, role: str) -> None:
     client = roles.browsers[role]

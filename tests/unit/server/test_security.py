@@ -328,6 +328,7 @@ def _addresses(site: Roles) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.thorough
 def test_every_answer_says_what_a_page_may_load(site: Roles) -> None:
     for role in ("owner", "stranger", "anonymous"):
         client = site.browsers[role]
@@ -375,6 +376,7 @@ def test_what_a_workflow_wrote_runs_nothing(site: Roles) -> None:
             body(answer)
 
 
+@pytest.mark.thorough
 def test_text_of_people_is_text_on_every_page(site: Roles) -> None:
     from neurocaas.server.accounts.models import AuditEntry, User
     from neurocaas.server.groups.models import Handover
@@ -441,6 +443,7 @@ def _quoted_query() -> str:
     return urlencode(dict.fromkeys(("q", "search", "status", "of", "user", "subfield", "analysis", "page", "a"), MARK))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ["owner", "operator", "anonymous"])
 def test_characters_that_no_database_holds_are_no_fault_of_the_site(site: Roles, role: str) -> None:
     client = site.browsers[role]

@@ -93,6 +93,7 @@ def test_every_kind_of_sweep_gets_a_figure_of_sensible_size(case: str) -> None:
     assert 300 <= height <= 2600
 
 
+@pytest.mark.thorough
 def test_the_same_table_gives_the_same_bytes_from_any_thread() -> None:
     chosen = [CASES["one parameter"], CASES["a grid with failures"], CASES["three parameters"]] * 2
     with ThreadPoolExecutor(4) as threads:
@@ -217,6 +218,7 @@ def _odd_tables(draw_from: st.DrawFn) -> SweepTable:
     return SweepTable(title=title, parameters=tuple(parameters), units=units, metrics=named, rows=tuple(rows))
 
 
+@pytest.mark.thorough
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_odd_tables())
 def test_no_table_is_too_odd_to_draw(table: SweepTable) -> None:

@@ -55,6 +55,7 @@ def _first_release(get_model: Any) -> dict[str, int]:
     return {name: get_model("jobs", name).objects.count() for name in names}
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("any_database")
 def test_a_site_of_the_first_release_keeps_every_row_through_all_migrations() -> None:
     from django.db import connection

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 TESTS = """
 import pytest
@@ -38,17 +40,20 @@ def output_of(folder: Path, tests: str, **variables: str) -> str:
     return answer.stdout
 
 
+@pytest.mark.thorough
 def test_ci_fails_for_a_skipped_test_and_says_why(tmp_path: Path) -> None:
     output = output_of(tmp_path, TESTS, CI="true")
     assert "test_that_skips was skipped, which CI does not allow. Skipped: no widget" in output
     assert "1 failed, 1 passed, 1 xfailed" in output
 
 
+@pytest.mark.thorough
 def test_ci_fails_for_a_skipped_module(tmp_path: Path) -> None:
     output = output_of(tmp_path, SKIPPED_MODULE, CI="true")
     assert "test_some.py was skipped, which CI does not allow" in output
     assert "1 error" in output
 
 
+@pytest.mark.thorough
 def test_elsewhere_a_skip_is_a_skip(tmp_path: Path) -> None:
     assert "1 passed, 1 skipped, 1 xfailed" in output_of(tmp_path, TESTS)

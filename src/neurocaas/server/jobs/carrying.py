@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from neurocaas.bank import Carrier, Provider
-from neurocaas.environment import Environment
-from neurocaas.errors import Refused
+from neurocaas.bank import Carrier, Provider, SignsIn
+from neurocaas.environment import Environment, EnvironmentStore
+from neurocaas.settings import Images
 from neurocaas.storage import Store, keys
 
 Progress = Callable[[str], None]
@@ -37,13 +37,18 @@ class Carry(Protocol):
         """Make what is missing; minutes. Raises NeurocaasError."""
 
 
+Push = Callable[[Environment, Provider, Progress], str]
+
+
 class Carrying:
     """`Carry` for a site's providers."""
 
-    def __init__(self, providers: Callable[[str], Provider], store: Store) -> None:
-        """providers: the one of a name."""
+    def __init__(self, providers: Callable[[str], Provider], store: Store, push: Push) -> None:
+        """providers: the one of a name. push: has an environment as an image in a provider's repository."""
         self._providers = providers
         self._store = store
+        self._push = push
+        self._images: dict[tuple[str, str], str] = {}  # references by provider and environment digest
 
     def there(self, environment: Environment, provider: str) -> Carried | None:
         match self._providers(provider).carrier:
@@ -54,17 +59,35 @@ class Carrying:
                 missing = any(self._store.head(key) is None for key in archives.values())
                 return None if missing else Carried(archives=archives, image=environment.image)
             case Carrier.IMAGE:
-                return None
+                # Whether a registry still has what it once got is asked once for each manager: pushing asks.
+                image = self._images.get((provider, environment.digest))
+                return Carried(image=image) if image else None
 
     def bring(self, environment: Environment, provider: str, *, progress: Progress) -> Carried:
         if self._providers(provider).carrier is Carrier.IMAGE:
-            raise Refused(f"{provider} runs images, and no image of this environment can be made here.")
+            image = self._push(environment, self._providers(provider), progress)
+            self._images[provider, environment.digest] = image
+            return Carried(image=image)
         archives = _archives(environment)
         for mount in environment.mounts:
             if self._store.head(archives[mount.target]) is None:
                 progress(f"Packing {mount.target} for {provider}.")
                 _pack(mount.source, archives[mount.target], self._store)
         return Carried(archives=archives, image=environment.image)
+
+
+def push_image(
+    environments: EnvironmentStore, images: Images, environment: Environment, provider: Provider, progress: Progress
+) -> str:
+    """The environment as an image in the provider's repository, by its digest; made and sent if it is not there.
+
+    Raises Refused for an environment that no image can be made of, EnvironmentBroken, Unavailable, RemoteFailed.
+    """
+    from neurocaas.environment.imaging import image_of, push  # most sites never do
+
+    made = image_of(environments, environment, images, progress=progress)
+    sign_in = (lambda _: provider.sign_in()) if isinstance(provider, SignsIn) else None
+    return push(made, provider.repository(), progress=progress, sign_in=sign_in)
 
 
 def _archives(environment: Environment) -> dict[str, str]:

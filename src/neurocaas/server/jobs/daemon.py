@@ -211,7 +211,7 @@ def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
 
     site = open_site(settings.root)
     from neurocaas.server.groups.deployed import deployed_profile
-    from neurocaas.server.jobs.carrying import Carrying
+    from neurocaas.server.jobs.carrying import Carrying, push_image
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
     from neurocaas.server.jobs.following import Following
@@ -229,7 +229,7 @@ def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
         preparation=Preparation(
             analyses=site.analyses,
             environments=site.environments,
-            carry=Carrying(provider.of, site.store),
+            carry=Carrying(provider.of, site.store, partial(push_image, site.environments, settings.site.images)),
             wake=lambda: ring(bell.path, WAKE),
         ),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),

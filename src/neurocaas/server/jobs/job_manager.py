@@ -44,6 +44,13 @@ SILENCE_SECONDS = 60.0  # a runner that wrote no segment for so long is taken fo
 CANCEL_GRACE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 1.0  # progress is read from the store at most this often per attempt
 
+UNBEGUN = frozenset({State.PENDING, State.UNAVAILABLE})
+# What an attempt that ended without a record is said to have ended of.
+LOST = dict.fromkeys(State, (Reason.INSTANCE_LOST, "The instance or its runner went away.")) | {
+    State.INTERRUPTED: (Reason.INTERRUPTED, "The provider took the instance back."),
+    State.UNAVAILABLE: (Reason.NO_CAPACITY, "No instance could be had."),
+}
+
 
 @dataclass(kw_only=True)
 class _Watch:
@@ -53,6 +60,14 @@ class _Watch:
     changed_at: float
     looked_at: float
     interrupted_at: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """What the provider knew of an allocation, and why it is so: a sentence, or empty."""
+
+    state: State
+    why: str
 
 
 @dataclass(kw_only=True)
@@ -112,11 +127,11 @@ class JobManager:
         elif since is not None:
             self._queue.take_due(since, now)
             self.due = self._next_due(now)
-        ended = self._observe(hints)
+        ended = self._observe(hints, now)
         if hints is None or ended or since is not None:
             self._launch_waiting(now)
-        for attempt, state in ended.items():
-            self._settle(attempt, state, now)
+        for attempt, seen in ended.items():
+            self._settle(attempt, seen, now)
         if self.following.after([one.stack_id for one in ended if one.stack.job.chained], now):
             self._launch_waiting(now)
         touched = {attempt.stack.job_id for attempt in ended} | self._unlaunched
@@ -149,7 +164,7 @@ class JobManager:
 
     # Observing
 
-    def _observe(self, hints: Collection[Hint] | None) -> dict[Attempt, State]:
+    def _observe(self, hints: Collection[Hint] | None, now: datetime) -> dict[Attempt, _Seen]:
         """Note the progress of what runs. Returns what has ended, which gave its instance back: others need not wait
         until it is settled."""
         whats = {hint.attempt: hint.what for hint in hints or () if hint.what == "log"}
@@ -157,16 +172,26 @@ class JobManager:
         names = self._live if hints is None else whats
         named = [self._live[name] for name in names if name in self._live]
         states = self.provider.sweep([one.handle for one in named])
+        self._begin_to_count([one for one in named if states[one.handle] in UNBEGUN], now)
         ended = {}
         for attempt in named:
-            state = states[attempt.handle]
-            if whats.get(attempt.name) != "log" and self._has_ended(attempt, state):
+            seen = _Seen(state=states[attempt.handle], why=self.provider.why(attempt.handle))
+            if whats.get(attempt.name) != "log" and self._has_ended(attempt, seen.state):
                 self._forget(attempt)
                 self.provider.release(attempt.handle)
-                ended[attempt] = state
+                ended[attempt] = seen
+            elif seen.state is State.PENDING:
+                self._note_pending(attempt, seen.why)
             else:
                 self._note_progress(attempt)
         return ended
+
+    def _begin_to_count(self, unbegun: list[Attempt], now: datetime) -> None:
+        """What has no instance yet costs nothing: its time counts from when it was last seen so."""
+        for some in chunks(unbegun):
+            Attempt.objects.filter(pk__in=[one.pk for one in some]).update(started_at=now)
+        for attempt in unbegun:
+            attempt.started_at = now
 
     def _forget(self, attempt: Attempt) -> None:
         """The attempt is live no longer."""
@@ -174,9 +199,12 @@ class JobManager:
         self._busy[attempt.stack.job_id] -= 1
 
     def _has_ended(self, attempt: Attempt, state: State) -> bool:
-        return state is not State.RUNNING or self.store.head(keys.exit_record(prefix(attempt))) is not None
+        return (
+            state not in {State.RUNNING, State.PENDING}
+            or self.store.head(keys.exit_record(prefix(attempt))) is not None
+        )
 
-    def _settle(self, attempt: Attempt, state: State, now: datetime) -> None:
+    def _settle(self, attempt: Attempt, seen: _Seen, now: datetime) -> None:
         """Record how an attempt ended. It was seen to be gone before this looks for its record: no other will come."""
         try:
             exit_record = stored(attempt, self.store) or unstored(attempt, self.settings.work)
@@ -187,19 +215,26 @@ class JobManager:
                 settle(attempt, exit_record, self.store, now)
             elif attempt.stack.job.cancel_requested:
                 end(attempt, Reason.CANCELLED, "Cancelled on request.", now)
-            elif state is State.INTERRUPTED:
-                end(attempt, Reason.INTERRUPTED, "The provider took the instance back.", now)
             else:
-                end(attempt, Reason.INSTANCE_LOST, "The instance or its runner went away.", now)
+                reason, message = LOST[seen.state]
+                end(attempt, reason, f"{message} {seen.why}".rstrip(), now)
         self._clean_up(attempt)
+
+    def _note_pending(self, attempt: Attempt, why: str) -> None:
+        """Say why it has not begun. Nobody expects it to write anything."""
+        self._watch(attempt).changed_at = self.ticks()
+        if why != attempt.stack.note:
+            attempt.stack.note = why
+            Stack.objects.filter(pk=attempt.stack_id).update(note=why)
+            self.followers.tell(attempt.stack.job_id, CHANGED)
 
     def _note_progress(self, attempt: Attempt) -> None:
         tick, watch = self.ticks(), self._watch(attempt)
         if tick - watch.looked_at < LOOK_AGAIN_SECONDS:
             return
         watch.looked_at = tick
-        seen: Latest | None = latest(self.store, prefix(attempt))
-        if seen is not None and seen.sequence != watch.sequence:
+        seen: Latest | None = latest(self.store, prefix(attempt), after=watch.sequence)
+        if seen is not None:
             watch.sequence, watch.changed_at = seen.sequence, tick
             Stack.objects.filter(pk=attempt.stack_id).update(progress=seen.progress, note=seen.message)
             self.followers.tell(attempt.stack.job_id, CHANGED)

@@ -24,6 +24,10 @@ from neurocaas.server.jobs.status import Status, advance
 from neurocaas.storage import Store, keys
 
 PROCESSES_PER_CORE = 256
+# How often a runner looks whether it may go on, and says that it lives as long as its log is young (supervision.py).
+# In a bucket each look costs money; a cancelled attempt is told by its provider before it looks.
+HEARTBEAT_SECONDS = 2.0
+HEARTBEAT_IN_A_BUCKET_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +156,7 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
             processes=PROCESSES_PER_CORE * need.vcpus,
         ),
         timeout_seconds=stack.step.timeout_seconds,
+        heartbeat_seconds=HEARTBEAT_SECONDS if store.local_path(prefix(attempt)) else HEARTBEAT_IN_A_BUCKET_SECONDS,
         checkpoint=last_checkpoint(store, prefixes(attempt)[1:]) if workflow.checkpoints else None,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,32 +21,36 @@ class Latest:
     message: str
 
 
-def latest(store: Store, prefix: str) -> Latest | None:
-    """The newest segment below an attempt's prefix; None before the first."""
-    key = ""
-    for entry in store.list(keys.log(prefix)):
-        key = entry.key
-    if not key:
-        return None
-    try:
-        segment = json.loads(store.get(key))
-    except NotFound:  # the runner dropped it between the two calls: it keeps the head and the tail only
+def latest(store: Store, prefix: str, *, after: int = -1) -> Latest | None:
+    """The newest segment below an attempt's prefix with a number above `after`; None if there is none.
+
+    Asking for the next is a twelfth of the price of a list on S3, so who knows one already says which.
+    """
+    if after < 0:
+        after = max(numbers(store, prefix), default=0) - 1
+    newest: dict[str, Any] = {}
+    for _, found in segments(store, prefix, after=max(0, after)):
+        newest = found
+    if not newest:
         return None
     return Latest(
-        sequence=segment["sequence"], progress=segment.get("progress") or 0.0, message=segment.get("message") or ""
+        sequence=newest["sequence"], progress=newest.get("progress") or 0.0, message=newest.get("message") or ""
     )
+
+
+def segments(store: Store, prefix: str, *, after: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number, segment) of each with a number above `after`, in order. They count from 1 and none is left out."""
+    for number in itertools.count(max(0, after) + 1):
+        try:
+            yield number, json.loads(store.get(keys.log_segment(prefix, number)))
+        except NotFound:
+            return
 
 
 def read(store: Store, prefix: str, *, after: int = -1) -> Iterator[tuple[int, str]]:
     """(number, text) of each segment with a number above `after`, in order."""
-    for entry in store.list(keys.log(prefix)):
-        number = int(entry.key.rpartition("/")[2].removesuffix(".json"))
-        if number <= after:
-            continue
-        try:
-            yield number, json.loads(store.get(entry.key))["text"]
-        except NotFound:
-            continue
+    for number, found in segments(store, prefix, after=after):
+        yield number, found["text"]
 
 
 def numbers(store: Store, prefix: str) -> list[int]:
@@ -54,7 +59,7 @@ def numbers(store: Store, prefix: str) -> list[int]:
 
 
 def segment(store: Store, prefix: str, number: int) -> dict[str, Any]:
-    """One segment: text, time, usage; an empty one where the runner has dropped it since."""
+    """One segment: text, time, usage; an empty one if it is gone."""
     try:
         found: dict[str, Any] = json.loads(store.get(keys.log_segment(prefix, number)))
     except NotFound:

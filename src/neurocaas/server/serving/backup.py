@@ -26,7 +26,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from neurocaas import __version__
-from neurocaas.errors import Refused, StorageFailed, Unavailable
+from neurocaas.errors import NotFound, Refused, StorageFailed, Unavailable
 from neurocaas.server.serving.archive import Writer
 from neurocaas.server.serving.backup_lock import backing_up
 from neurocaas.settings import STATE_FOLDER, Settings
@@ -46,6 +46,11 @@ LEFT_OUT = frozenset(
 _DATABASE_FILE = re.compile(r"neurocaas\.sqlite3(-wal|-shm|-journal)?")
 _RESULTS = re.compile(
     r"groups/[^/]+/jobs/[^/]+/(?:stacks/[^/]+/attempts/[^/]+/(?:results|checkpoints)|outputs)/.+", re.DOTALL
+)
+
+# Of runners that work now, on other machines: a backup outlives them, and need not hold what opens a part of the store.
+_CREDENTIALS = re.compile(
+    r"exchange/.+|groups/[^/]+/jobs/[^/]+/stacks/[^/]+/attempts/[^/]+/(?:credentials|claimed)\.json"
 )
 
 
@@ -172,12 +177,15 @@ def _below(folder: Path, *, leave_out: Callable[[Path], bool]) -> Iterator[Path]
 def _add_store(writer: Writer, store: Store, temporary: Path, *, without_results: bool) -> int:
     count = 0
     for entry in store.list(""):
-        if without_results and _RESULTS.fullmatch(entry.key):
+        if _CREDENTIALS.fullmatch(entry.key) or (without_results and _RESULTS.fullmatch(entry.key)):
             continue
         local = store.local_path(entry.key)
         if local is None:
             local = temporary / "object"
-            store.get_file(entry.key, local)
+            try:
+                store.get_file(entry.key, local)
+            except NotFound:
+                continue  # a lease of an attempt that ended meanwhile, say
         writer.add(STORE_PREFIX + entry.key, local)
         count += 1
     return count

@@ -140,8 +140,8 @@ def test_a_log_is_read_on_from_where_one_was(website: Website) -> None:
     job = website.finish(website.job(), {"mean.csv": b"1\n"}, log="one\ntwo\n")
     client = website.client("bob")
     page = client.get(f"/api/v1/jobs/{job.id}/stacks/0/log").json()
-    assert page == {"text": "one\ntwo\n", "after": "1:1", "ended": True}
-    assert client.get(f"/api/v1/jobs/{job.id}/stacks/0/log", {"after": "1:0"}).json()["text"] == "two\n"
+    assert page == {"text": "one\ntwo\n", "after": "1:2", "ended": True}
+    assert client.get(f"/api/v1/jobs/{job.id}/stacks/0/log", {"after": "1:1"}).json()["text"] == "two\n"
     whole = client.get(f"/api/v1/jobs/{job.id}/stacks/0/log", headers={"Accept": "text/plain"})
     assert b"".join(whole) == b"one\ntwo\n"
     assert client.get(f"/api/v1/jobs/{job.id}/stacks/0/log", {"after": "x"}).status_code == 422

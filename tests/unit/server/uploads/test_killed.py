@@ -32,6 +32,7 @@ def server(sqlite_database: str, sqlite_lab: Lab) -> Iterator[ServerProcess]:
     server.end()
 
 
+@pytest.mark.thorough
 def test_an_upload_goes_on_after_its_server_was_killed_three_times(server: ServerProcess, sqlite_lab: Lab) -> None:
     content = os.urandom(SIZE)
     upload = sqlite_lab.begin("a.bin", SIZE)
@@ -138,6 +139,7 @@ print(lab.finished(upload).content.sha256 == hashlib.sha256(content).hexdigest()
 """
 
 
+@pytest.mark.thorough
 def test_a_full_disk_is_told_and_the_upload_goes_on_when_there_is_room(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -185,6 +185,7 @@ def test_of_five_gigabytes_only_what_is_shown_is_read(see: See, shape: tuple[int
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hnp.arrays(

@@ -119,6 +119,7 @@ def test_a_file_that_takes_too_long_is_a_sentence_and_tried_again_later(platform
     assert platform.preview(stack).form == "array"
 
 
+@pytest.mark.thorough
 def test_a_file_that_takes_more_memory_than_it_may_is_a_sentence(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_link_is_not_followed(platform: Platform, tmp_path: Path) -> None:
         platform.preview(tmp_path / "a.txt")
 
 
+@pytest.mark.thorough
 def test_many_may_look_at_once(platform: Platform, stack: Path) -> None:
     with ThreadPoolExecutor(6) as threads:
         seen = list(threads.map(lambda number: platform.preview(stack, index=number % 3), range(6)))
@@ -253,6 +255,7 @@ def test_any_bytes_are_an_answer_or_a_sentence(stdout: bytes) -> None:
 axes = st.builds(Axis, label=st.just("$x^2$ \\frac"), start=st.integers(0, 2**50 - 1), step=st.integers(1, 2**50 - 1))
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=30)
 @given(st.data(), st.sampled_from(["traces", "heat map", "image"]), axes, axes)
 def test_any_numbers_can_be_drawn(data: st.DataObject, how: Any, across: Axis, down: Axis) -> None:

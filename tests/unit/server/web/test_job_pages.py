@@ -72,6 +72,7 @@ def test_the_number_of_queries_does_not_grow_with_a_job(website: Website) -> Non
         assert counts[0] == counts[1] < 20, page
 
 
+@pytest.mark.thorough
 def test_a_job_of_ten_thousand_stacks_is_shown_quickly(website: Website) -> None:
     client, job = website.client("ada"), many(website, 10_000)
     took = []

@@ -73,13 +73,11 @@ class Output:
     def more(self) -> str:
         """What was written since."""
         texts = []
-        for number in logs.numbers(self.store, self.prefix):
-            if number > self.after:
-                found = logs.segment(self.store, self.prefix, number)
-                texts.append(found["text"])
-                self.after = number
-                if use := _use(found):
-                    self.uses.append(use)
+        for number, found in logs.segments(self.store, self.prefix, after=self.after):
+            texts.append(found["text"])
+            self.after = number
+            if use := _use(found):
+                self.uses.append(use)
         if len(self.uses) > 2 * SAMPLES:
             self.uses = [*self.uses[:-1:2], self.uses[-1]]
         text = "".join(texts)
