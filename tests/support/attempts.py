@@ -62,6 +62,7 @@ class AttemptBench:
     """Starts attempts of workflows in bash, below a folder that every user may pass."""
 
     def __init__(self, folder: Path, environment: Environment) -> None:
+        folder.mkdir(mode=0o755, exist_ok=True)
         self._folder = folder
         self._environment = environment
         self._count = 0

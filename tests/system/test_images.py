@@ -16,6 +16,7 @@ from neurocaas.environment import tree as trees
 from neurocaas.environment.image_records import ImageRef, recorded
 from neurocaas.environment.imaging import MOUNTS
 from neurocaas.errors import EnvironmentBroken, Refused, RemoteFailed, Unavailable
+from neurocaas.reasons import Reason
 from neurocaas.runner.document import ExitRecord
 from neurocaas.settings import Images
 from neurocaas.storage import keys, open_store
@@ -163,6 +164,18 @@ def test_an_image_that_is_nowhere_and_a_build_that_fails_are_said_in_a_sentence(
         EnvironmentStore(tmp_path / "store", engine="docker").build(EnvironmentSpec(kind="image", image=nowhere))
 
 
+def test_a_runner_without_the_engine_or_the_image_says_so(
+    engine: str, environment: Environment, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    nowhere = environment.model_copy(update={"mounts": (), "image": 64 * "0", "engine": engine})
+    record, _ = AttemptBench(tmp_path / "image", nowhere).perform("true")
+    assert record.reason is Reason.ENVIRONMENT_BROKEN
+    assert f"The image {64 * '0'} is not in podman's storage" in record.message
+    record, _ = AttemptBench(tmp_path / "engine", nowhere.model_copy(update={"engine": "docker"})).perform("true")
+    assert (record.reason, "docker" in record.message) == (Reason.SANDBOX_FAILED, True)
+
+
 def test_a_build_has_no_network_and_sees_only_the_files_it_names(engine: str, tmp_path: Path) -> None:
     containerfile = f"FROM {BASE}\nCOPY . /context\nRUN ls /context > /seen; ls /sys/class/net >> /seen; cat /seen\n"
     said: list[str] = []
@@ -210,6 +223,12 @@ def test_an_analysis_in_an_image_runs_from_the_command_line_to_its_certificate(
     certificate = json.loads(next(results.rglob("certificate.json")).read_text())
     assert {step["environment"]["kind"] for step in certificate["steps"]} == {"image"}
     local_site("verify", next(results.rglob("certificate.json")))
+    crate = local_site.folder / "crate.zip"
+    local_site("export", certificate["job"]["id"], "--crate", "--to", crate)
+    assert crate.is_file()
+    exported = local_site.folder / "imaged.neurocaas"
+    local_site("analysis", "export", "imaged", "--to", exported)
+    local_site("analysis", "import", exported)
     refused = local_site("env", "image", "imaged", expect=2)
     assert "is of kind image" in refused.err
     shutil.rmtree(results)

@@ -30,6 +30,8 @@ GIB = 1024**3
         ({"workflow": {"command": ["x"], "files": ["../x"]}}, 'workflow.files[0]: found "../x"; a path inside'),
         ({"workflow": {"command": ["x"], "files": ["no.py"]}}, "which fits no file in the folder"),
         ({"environment": {"kind": "conda"}}, "environment.kind: found \"conda\"; 'python', 'image' is right."),
+        ({"protocol": {"kind": "chain"}}, "protocol.steps: it is missing; it must be given."),
+        ({"protocol": {"kind": "chain", "stpes": []}}, 'protocol.stpes: this key is not known. Did you mean "steps"?'),
         ({"environment": {"lock": "x"}}, "environment.kind: it is missing; it must be given."),
         ({"environment": {"kind": "image"}}, 'environment: found {"kind": "image"}; one of reference and container'),
         (
