@@ -1,4 +1,5 @@
-"""What every provider promises, in the same tests for each: this machine with real runners, and a simulated cloud."""
+"""What every provider promises, in the same tests for each: this machine and a real Slurm cluster of two nodes with
+real runners, and a simulated cloud."""
 
 from __future__ import annotations
 
