@@ -18,6 +18,7 @@ from support.batch_site import aws_with_containers, batch_site
 from support.containers import containers
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
+from support.slurm import slurm, slurm_session
 
 __all__ = [
     "as_admin",
@@ -30,6 +31,8 @@ __all__ = [
     "s3_endpoint",
     "shared_environments",
     "site",
+    "slurm",
+    "slurm_session",
     "website",
 ]  # fixtures, which pytest finds by name
 

@@ -118,7 +118,7 @@ def job_manager(site: SimulatedSite) -> JobManager:
         preparation=Preparation(
             analyses=site.analyses,
             environments=Environments(),
-            carry=Carrying(lambda _: site.cloud, site.store),
+            carry=Carrying(lambda _: site.cloud, site.store, lambda *_: ""),
             wake=lambda: None,
         ),
         following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from neurocaas.errors import NotFound, Refused
 
@@ -49,6 +50,7 @@ RIGHT = {
     "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text matching {pattern}",
     "literal_error": "{expected}",
+    "union_tag_invalid": "{expected_tags}",
     "ip_any_network": "a network such as 10.1.0.0/16",
 }
 
@@ -79,16 +81,23 @@ def parse(model: type[D], value: Any, name: str) -> D:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[str]:
     """One sentence per fault: JSON path, what was found, what would be right."""
-    return [
-        _sentence(
-            path=_path(fault["loc"]),
-            kind=fault["type"],
-            right=RIGHT.get(fault["type"], fault["msg"].removeprefix("Value error, ")).format(**fault.get("ctx", {})),
-            found=fault.get("input"),
-            known=_known_keys(model, fault["loc"][:-1]),
-        )
-        for fault in error.errors(include_url=False)
-    ]
+    return [_explained(fault, model) for fault in error.errors(include_url=False)]
+
+
+def _explained(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    location, kind, found, context = fault["loc"], fault["type"], fault.get("input"), fault.get("ctx", {})
+    if kind.startswith("union_tag"):
+        # Of several models, none is meant: the fault is in the key that tells them apart.
+        location = (*location, context["discriminator"].strip("'"))
+        kind, found = ("missing", None) if kind == "union_tag_not_found" else (kind, context["tag"])
+    parts, schema, definitions = _located(model, location)
+    return _sentence(
+        path=_path(parts),
+        kind=kind,
+        right=RIGHT.get(kind, fault["msg"].removeprefix("Value error, ")).format(**context),
+        found=found,
+        known=sorted(_resolved(schema, definitions).get("properties", {})),
+    )
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -137,13 +146,23 @@ def _path(location: tuple[int | str, ...]) -> str:
     return path.lstrip(".") or "the document"
 
 
-def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """The keys of the model that stands at `location`, found by walking the published schema."""
+def _located(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[tuple[int | str, ...], Any, Any]:
+    """A fault's path as the document has it, and the published schema of what holds it, with its definitions.
+
+    pydantic puts the tag of a union into the path, which is no key of the document.
+    """
     schema: Any = model.model_json_schema()
     definitions = schema.get("$defs", {})
-    for part in location:
-        schema = _step(schema, part, definitions)
-    return sorted(_resolved(schema, definitions).get("properties", {}))
+    parts: list[int | str] = []
+    for part in location[:-1]:
+        reference = _resolved(schema, definitions).get("discriminator", {}).get("mapping", {}).get(part)
+        if reference is None:
+            parts.append(part)
+        schema = {"$ref": reference} if reference else _step(schema, part, definitions)
+    is_tag = location[-1:] and location[-1] in _resolved(schema, definitions).get("discriminator", {}).get(
+        "mapping", {}
+    )
+    return tuple(parts) if is_tag else (*parts, *location[-1:]), schema, definitions
 
 
 def _step(schema: Any, part: int | str, definitions: Mapping[str, Any]) -> Any:
@@ -159,7 +178,7 @@ def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
     if not isinstance(schema, dict):
         return {}
     for option in schema.get("anyOf", ()):
-        if "$ref" in option:
+        if "$ref" in option or "discriminator" in option:
             schema = option
     reference = schema.get("$ref", "")
     return definitions.get(reference.rpartition("/")[2], schema) if reference else schema

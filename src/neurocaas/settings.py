@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, IPvAnyNetwork, model_validator
+from pydantic import AfterValidator, Field, IPvAnyNetwork, model_validator
 
 from neurocaas.documents import Document, parse, read_json
 from neurocaas.errors import NotFound
@@ -114,8 +114,9 @@ class AwsSettings(Document):
     as in the price list. max_vcpus: of all instances of one type at a time, on demand and at the save price each.
     repository: of images; left out, the stack's own. disk_gib: of each instance. vpc, subnets: a network that is there;
     left out, the stack makes one over `availability_zones` zones. manager: `role/NAME` or `user/NAME` that the site
-    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started. alarm_topic: the ARN of
-    the SNS topic that hears of alarms; left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
+    runs as. budget_dollars_per_month: of the whole account, above which nothing new is started; null where
+    CloudFormation knows no budgets, as in some regions. alarm_topic: the ARN of the SNS topic that hears of alarms;
+    left out, the stack makes one. drop_boxes: analyses that get one, "*" for all.
     unclaimed_minutes: how long an instance without a job may live. max_instance_hours: how long any may.
     capacity_minutes: how long a stack waits for AWS to find an instance before it is tried elsewhere.
     """
@@ -130,7 +131,7 @@ class AwsSettings(Document):
     subnets: tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...] = ()
     availability_zones: Annotated[int, Field(ge=1, le=6)] = 2
     manager: Annotated[str, Field(pattern=r"^((role|user)/[\w+=,.@-]{1,64})?$")] = ""
-    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] = Decimal(500)
+    budget_dollars_per_month: Annotated[Decimal, Field(gt=0)] | None = Decimal(500)
     alarm_topic: Annotated[str, Field(pattern=r"^(arn:aws[\w-]*:sns:.+)?$")] = ""
     drop_boxes: tuple[str, ...] = ("*",)
     unclaimed_minutes: Annotated[int, Field(ge=10)] = 30
@@ -206,11 +207,24 @@ class SlurmSettings(Document):
         return self
 
 
+def _apart(boxes: dict[str, str]) -> dict[str, str]:
+    """A submission in a place of two analyses would start two jobs."""
+    places = [f"{url.rstrip('/')}/" for url in boxes.values()]
+    if any(one is not other and one.startswith(other) for one in places for other in places):
+        raise ValueError("a place of its own for each analysis, none inside another,")
+    return boxes
+
+
+BoxUrl = Annotated[str, Field(pattern=r"^(file:///[^/]|s3://[a-z0-9]).*$")]
+
+
 class SiteDocument(Document):
     """`site.json`, at the top of a site's source repo.
 
     providers: who supplies instances; a job that asks for none gets the first. operators: user ids.
     analyses_of_new_groups: what a group that signs up may use, "*" for all that are open to it.
+    dropboxes: by the name of an analysis, a folder or bucket in which submissions to it are looked for. result_buckets:
+    S3 buckets that a submission there may name for its results.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
@@ -227,6 +241,8 @@ class SiteDocument(Document):
     fetching: FetchLimits = FetchLimits()
     aws: AwsSettings | None = None
     slurm: SlurmSettings = SlurmSettings()
+    dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
+    result_buckets: tuple[str, ...] = ()
 
 
 class Settings(Document):

@@ -16,9 +16,10 @@ import pytest
 
 from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement, Provider, State, choose
 from neurocaas.bank.local import LocalProvider
+from neurocaas.bank.slurm.provider import SlurmProvider
 from neurocaas.blueprint import Need
 from neurocaas.errors import Refused
-from neurocaas.settings import LocalMachine, Settings, SiteDocument
+from neurocaas.settings import LocalMachine, Settings, SiteDocument, SlurmSettings, SlurmType
 from neurocaas.storage import Store, keys, open_store
 from neurocaas.testing import SimulatedCloud
 

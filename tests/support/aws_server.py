@@ -218,10 +218,13 @@ def _let_jobs_stop() -> None:
 
 def main(port: int) -> None:
     os.environ["MOTO_PORT"] = str(port)
+    # This file is run as a program, whose folder is where its imports are found.
+    from formation_gaps import complete
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
     _let_jobs_stop()
+    complete()
     app = Enforcing(DomainDispatcherApplication(create_backend_app))
     run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)
 

@@ -31,13 +31,13 @@ done
 @pytest.fixture
 def waiting(batch_site: BatchSite) -> Callable[..., str]:
     """Submits a job of one dataset whose workflow goes on for two minutes, or ends at once for size=1."""
-    outputs = {"begun": {"title": "Begun", "kind": "txt", "pattern": "begun.txt", "description": "A word."}}
+    outputs = {"begun": {"kind": "txt", "pattern": "begun.txt", "description": "A word."}}
     if not (batch_site.site.root / "analyses" / "slow").exists():
         batch_site.site.analysis("slow", SLOW, outputs=outputs)
 
     def submit(*options: str) -> str:
         [data] = batch_site.site.data()
-        job: str = batch_site.site("submit", "slow", data, *options, "--json").json["id"]
+        job: str = batch_site.site("submit", "slow", data, *options, "--json").json["job"]
         return job
 
     return submit
@@ -66,7 +66,7 @@ def shown(site: BatchSite, job: str) -> dict[str, Any]:
 def test_eight_datasets_through_containers_of_pca(batch_site: BatchSite) -> None:
     site, out = batch_site.site, batch_site.site.folder / "out"
     data = recordings(batch_site, DATASETS)
-    job = site("submit", "pca", *data, "--set", "components=3", "--json").json["id"]
+    job = site("submit", "pca", *data, "--set", "components=3", "--json").json["job"]
     assert site.wait(job, MINUTES)["status"] == "succeeded"
 
     site("results", job, "--out", out)

@@ -478,3 +478,59 @@ def test_a_document_that_is_none_ends_its_runner_and_not_the_nursery(own_bench: 
         assert warm.message() == {"gone": reply["pid"], "status": 2}
         assert warm.request(wrong)["pid"] != reply["pid"]
         assert "gone" in warm.message()
+
+
+# A store elsewhere
+
+
+def test_the_heart_beats_while_inputs_are_fetched_and_results_are_stored(
+    own_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving gigabytes takes minutes, and whoever is silent for one is taken for lost."""
+    get_file, put_file = FileStore.get_file, FileStore.put_file
+    beats: dict[str, int] = {"get": 2, "put": 4}
+
+    def until_it_has_beaten(store: FileStore, times: int) -> None:
+        deadline = time.monotonic() + 30
+        while sum("/log/" in entry.key for entry in store.list("groups")) < times:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def slow_get(store: FileStore, key: str, path: Path) -> None:
+        until_it_has_beaten(store, beats["get"])
+        get_file(store, key, path)
+
+    def slow_put(store: FileStore, path: Path, key: str, *, move: bool = False) -> None:
+        until_it_has_beaten(store, beats["put"])
+        put_file(store, path, key, move=move)
+
+    monkeypatch.setattr(FileStore, "get_file", slow_get)
+    monkeypatch.setattr(FileStore, "put_file", slow_put)
+    monkeypatch.setattr(FileStore, "local_path", lambda store, key: None)
+    key = keys.content_file("lab", "c1")
+    own_bench.store.put(key, b"data")
+    given = {"name": "data", "form": "file", "filename": "d", "key": key, "sha256": "0" * 64, "size_bytes": 4}
+    record = own_bench.perform(
+        'cp /job/inputs/data/d "$NEUROCAAS_RESULTS/copy"',
+        inputs=[given],
+        outputs=[{"name": "copy", "pattern": "copy"}],
+        heartbeat_seconds=0.05,
+    )
+    assert record.succeeded, record.message
+    assert record.log.segments >= beats["put"]
+
+
+def test_a_runner_that_stores_its_results_can_be_cancelled(own_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_file = FileStore.put_file
+
+    def hanging(store: FileStore, path: Path, key: str, *, move: bool = False) -> None:
+        store.delete(keys.lease(key.partition("/results/")[0]))
+        time.sleep(60)
+        put_file(store, path, key, move=move)
+
+    monkeypatch.setattr(FileStore, "put_file", hanging)
+    running = own_bench.start(
+        'echo 1 > "$NEUROCAAS_RESULTS/one"', outputs=[{"name": "one", "pattern": "one"}], heartbeat_seconds=0.05
+    )
+    assert running.wait(20) == 0
+    assert running.record().reason is Reason.CANCELLED

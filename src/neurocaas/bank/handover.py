@@ -18,12 +18,13 @@ from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.settings import Settings, StorageSettings
 from neurocaas.storage import Store, keys, open_store
 from neurocaas.storage.credentials import Connection, SessionCredentials
-from neurocaas.storage.scope import scope_of, session_policy
+from neurocaas.storage.scope import POLICY_CHARACTERS, PolicyTooLong, scope_of, session_policy
 
 log = logging.getLogger(__name__)
 
 RECORD = "handover.json"  # in the attempt's work folder, for as long as the manager keeps that
 RETRY = timedelta(minutes=1)
+MOST_AT_ONCE = 20  # renewals in one call, so that no sweep of a site with a thousand runners lasts for minutes
 
 Mint = Callable[[str, Mapping[str, Any], str, int], SessionCredentials]
 
@@ -58,6 +59,7 @@ class Handovers:
         self._handed_over: dict[Path, _HandedOver] = {}
         self._store: Store | None = None
         self._recovered = False
+        self._not_before = datetime.min.replace(tzinfo=UTC)
 
     def hand_over(self, document: Mapping[str, Any], work: Path) -> str:
         """Seal the attempt document as it is (`work` and all are those of the other machine). Returns the ticket.
@@ -86,9 +88,11 @@ class Handovers:
         """
         self._recover()
         now = self._clock()
-        for record, one in [*self._handed_over.items()]:
-            if now < one.renew_at:
-                continue
+        if now < self._not_before:
+            return
+        due = sorted((one.renew_at, record) for record, one in self._handed_over.items() if one.renew_at <= now)
+        for _, record in due[:MOST_AT_ONCE]:
+            one = self._handed_over[record]
             try:
                 if record.exists():
                     self._renew(one)
@@ -96,8 +100,10 @@ class Handovers:
                     del self._handed_over[record]
                     self._forget(one)
             except NeurocaasError as fault:
+                # The others would fail as slowly.
                 log.warning("credentials of %s could not be renewed: %s", one.document["attempt"], fault)
-                one.renew_at = now + RETRY
+                self._not_before = now + RETRY
+                return
 
     def _renew(self, one: _HandedOver) -> None:
         credentials, store = self._minted(one), self._opened()
@@ -113,13 +119,29 @@ class Handovers:
 
     def _minted(self, one: _HandedOver) -> SessionCredentials:
         storage = self._checked()
-        bucket, prefix = self._place()
-        key = storage.encryption if storage.encryption.startswith("arn:") else ""
-        policy = session_policy(bucket, prefix, scope_of(one.document, one.exchange), kms_key=key)
         minutes = storage.session_minutes
-        credentials = self._mint(storage.runner_role, policy, one.document["attempt"], minutes * 60)
+        for characters in (POLICY_CHARACTERS, POLICY_CHARACTERS // 2):
+            policy = self._policy(one, storage, characters)
+            try:
+                credentials = self._mint(storage.runner_role, policy, one.document["attempt"], minutes * 60)
+                break
+            except PolicyTooLong:
+                if characters < POLICY_CHARACTERS:
+                    raise
         one.renew_at = self._clock() + timedelta(minutes=minutes / 2)
         return credentials
+
+    def _policy(self, one: _HandedOver, storage: StorageSettings, characters: int) -> dict[str, Any]:
+        bucket, prefix = self._place()
+        partition = storage.runner_role.split(":")[1]
+        return session_policy(
+            bucket,
+            prefix,
+            scope_of(one.document, one.exchange),
+            kms_key=storage.encryption if storage.encryption.startswith("arn:") else "",
+            partition=partition if partition.startswith("aws") else "aws",
+            characters=characters,
+        )
 
     def _sealed(self, one: _HandedOver, credentials: SessionCredentials) -> bytes:
         sealed = {

@@ -41,11 +41,18 @@ def _pin(text: str) -> str:
     return text
 
 
+def _reference(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", text):
+        raise ValueError("an image pinned by its digest, such as docker.io/library/debian@sha256:<64 hex digits>,")
+    return text
+
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 InsidePath = Annotated[str, AfterValidator(_inside)]
 Source = Annotated[str, AfterValidator(_source)]
 Pin = Annotated[str, AfterValidator(_pin)]
+Reference = Annotated[str, AfterValidator(_reference)]
 FileKind = Annotated[str, AfterValidator(_kind)]
 Positive = Annotated[Decimal, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -59,7 +66,7 @@ class Paper(Document):
     doi: Annotated[str, StringConstraints(pattern=r"^10\.\d{4,9}/\S+$")] = ""
 
 
-class Environment(Document):
+class PythonEnvironment(Document):
     """The immutable analysis environment (§2.1.1). `lock`: hash-locked requirements; `variants`: other locks.
 
     python: one minor version, or a range from which a site takes what its machine has; the environment's digest, and so
@@ -70,6 +77,31 @@ class Environment(Document):
     python: Annotated[str, StringConstraints(pattern=r"^(3\.\d{1,2}|>=3\.\d{1,2},<3\.\d{1,2})$")]
     lock: InsidePath
     variants: dict[Literal["cuda"], InsidePath] = {}
+
+
+class ImageEnvironment(Document):
+    """An OCI image as environment: one that exists, by digest, or one built from a Containerfile.
+
+    containerfile, files: in the analysis' folder and a part of the version; the build sees no others. network: whether
+    the build may use the network.
+    """
+
+    kind: Literal["image"]
+    reference: Reference = ""
+    containerfile: InsidePath | None = None
+    files: tuple[InsidePath, ...] = ()
+    network: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ImageEnvironment:
+        if bool(self.reference) == bool(self.containerfile):
+            raise ValueError("one of reference and containerfile")
+        if self.reference and (self.files or self.network):
+            raise ValueError("files and network only beside a containerfile, since nothing else is built,")
+        return self
+
+
+Environment = Annotated[PythonEnvironment | ImageEnvironment, Field(discriminator="kind")]
 
 
 class Workflow(Document):

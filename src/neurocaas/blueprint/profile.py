@@ -20,10 +20,14 @@ Sight = Literal["jobs", "results", "data"]
 
 
 class UserProfile(Document):
-    """One member of a group, by user id. An owner invites, sets budgets, and sees to everybody's jobs."""
+    """One member of a group, by user id. An owner invites, sets budgets, and sees to everybody's jobs.
+
+    key_serial: a larger one than before gives the user new keys to the drop-boxes in place of the old ones.
+    """
 
     role: Literal["member", "owner"] = "member"
     budget_dollars: Dollars | None = None
+    key_serial: Annotated[int, Field(ge=1)] = 1
 
 
 class Profile(Document):

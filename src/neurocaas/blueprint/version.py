@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from neurocaas.blueprint.model import Blueprint, Function
+from neurocaas.blueprint.model import Blueprint, Function, ImageEnvironment, PythonEnvironment
 from neurocaas.blueprint.parameters import check_schema
 from neurocaas.documents import Document, digest_of, parse, read_json
 from neurocaas.errors import NotFound, Refused
@@ -152,10 +152,14 @@ def _parameter_schema(folder: Path, blueprint: Blueprint, where: str) -> dict[st
 def _named_files(folder: Path, blueprint: Blueprint, where: str) -> set[str]:
     """Every file that the blueprint names, itself included."""
     named = {BLUEPRINT_FILE}
-    single = {}
-    if environment := blueprint.environment:
-        single["environment.lock"] = environment.lock
-        single |= {f"environment.variants.{key}": lock for key, lock in environment.variants.items()}
+    single: dict[str, str] = {}
+    copied: tuple[str, ...] = ()
+    match blueprint.environment:
+        case PythonEnvironment(lock=lock, variants=variants):
+            single["environment.lock"] = lock
+            single |= {f"environment.variants.{key}": variant for key, variant in variants.items()}
+        case ImageEnvironment(containerfile=str(containerfile), files=copied):
+            single["environment.containerfile"] = containerfile
     if isinstance(blueprint.protocol, Function):
         single["protocol.file"] = blueprint.protocol.file
     if isinstance(blueprint.parameters, str):
@@ -167,7 +171,12 @@ def _named_files(folder: Path, blueprint: Blueprint, where: str) -> set[str]:
             raise Refused(f"{where}: {path}: found {file!r}; a file in the analysis' folder is right.")
         named.add(file)
     workflow_files = blueprint.workflow.files if blueprint.workflow else ()
-    for path, patterns in {"workflow.files": workflow_files, "sample.files": blueprint.sample.files}.items():
+    globs = {
+        "environment.files": copied,
+        "workflow.files": workflow_files,
+        "sample.files": blueprint.sample.files,
+    }
+    for path, patterns in globs.items():
         for index, pattern in enumerate(patterns):
             found = {str(one.relative_to(folder)) for one in folder.glob(pattern) if not one.is_dir()}
             if not found:

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from neurocaas.blueprint import Version
+from neurocaas.blueprint.model import ImageEnvironment, PythonEnvironment
 from neurocaas.blueprint.version import BLUEPRINT_FILE
 from neurocaas.certificate.crate_files import Contents, CrateFile, VersionFiles, in_words
 from neurocaas.certificate.crate_graph import (
@@ -147,8 +148,7 @@ class _Description:
         """An analysis as a program that a step runs."""
         version = files.version
         step = next(one for one in self.facts.steps if one.version == version.digest)
-        lock = files.files[version.blueprint.own_environment.lock]
-        self.graph.file(lock, description="The packages of the environment, locked by hash.")
+        requirements = self._requirements(files)
         environment = step.environment
         described = {
             "execution digest": step.execution_digest,
@@ -163,12 +163,24 @@ class _Description:
             url=_link(version),
             identifier=version.digest,
             runtimePlatform=f"{environment.kind} on {environment.platform}",
-            softwareRequirements=to(lock.id),
+            softwareRequirements=requirements,
             additionalProperty=[self.graph.value(name, value) for name, value in described.items() if value],
             input=formal_inputs(self.graph, version),
             output=formal_outputs(self.graph, version),
             hasPart=[self.graph.file(file) for path, file in files.files.items() if path != BLUEPRINT_FILE],
         )
+
+    def _requirements(self, files: VersionFiles) -> Reference | str:
+        """What the environment of an analysis is made of: a file of the version, or an image by its digest."""
+        match files.version.blueprint.own_environment:
+            case PythonEnvironment(lock=lock):
+                return self.graph.file(
+                    files.files[lock], description="The packages of the environment, locked by hash."
+                )
+            case ImageEnvironment(containerfile=str(containerfile)):
+                return self.graph.file(files.files[containerfile], description="How the environment's image is made.")
+            case ImageEnvironment(reference=reference):
+                return reference
 
     def _workflow(self, tools: list[Reference]) -> Reference:
         """The job's own blueprint: the main entity."""

@@ -5,17 +5,27 @@ from __future__ import annotations
 import click
 
 from neurocaas.cli.context import this_site
+from neurocaas.cli.infrastructure import PROVIDERS, deploy_infrastructure
 from neurocaas.cli.output import json_option, print_json
+from neurocaas.errors import Refused
 
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only show what would change.")
+@click.option("--provider", type=PROVIDERS, help="Deploy the infrastructure at this provider instead.")
+@click.option("--drift", is_flag=True, help="Only show what was changed there by hand (with --provider).")
+@click.option("--show-keys/--no-show-keys", default=None, help="New keys are shown if this is a terminal.")
 @json_option
-def deploy(dry_run: bool, as_json: bool) -> None:
+def deploy(dry_run: bool, provider: str | None, drift: bool, show_keys: bool | None, as_json: bool) -> None:
     """Deploy groups, access to analyses and operators as the source repo's documents declare them.
 
-    Running jobs are left alone.
+    Running jobs are left alone. With --provider: the infrastructure there that those documents ask for.
     """
+    if provider is not None:
+        deploy_infrastructure(dry_run=dry_run, show_drift=drift, show_keys=show_keys, as_json=as_json)
+        return
+    if drift or show_keys is not None:
+        raise Refused("--drift and --show-keys are about a provider's infrastructure.", remedy="Add --provider aws.")
     site = this_site()
     from neurocaas.server.groups.deploy import deploy as deploy_documents
 

@@ -138,4 +138,5 @@ def gc(days: float, as_json: bool) -> None:
 def _store() -> EnvironmentStore:
     from neurocaas.environment import EnvironmentStore
 
-    return EnvironmentStore(site_settings().environments)
+    settings = site_settings()
+    return EnvironmentStore(settings.environments, engine=settings.site.images.engine)

@@ -1,14 +1,16 @@
-"""Environments: immutable, named by digest, built once from a lock with their interpreter, and checked before use."""
+"""Environments: immutable, named by digest, built once from a lock or as an image, and checked before use."""
 
 from neurocaas.environment.builder import Builder, Placement
 from neurocaas.environment.cleaning import Removed
+from neurocaas.environment.image import ImageBuilder
 from neurocaas.environment.interpreters import InterpreterStore
 from neurocaas.environment.python import PythonBuilder
-from neurocaas.environment.store import EnvironmentStore, request_digest
+from neurocaas.environment.store import EnvironmentStore
 from neurocaas.environment.values import (
     Damage,
     Environment,
     EnvironmentSpec,
+    ImageSource,
     Interpreter,
     Mount,
     current_platform,
@@ -20,6 +22,8 @@ __all__ = [
     "Environment",
     "EnvironmentSpec",
     "EnvironmentStore",
+    "ImageBuilder",
+    "ImageSource",
     "Interpreter",
     "InterpreterStore",
     "Mount",
@@ -27,5 +31,4 @@ __all__ = [
     "PythonBuilder",
     "Removed",
     "current_platform",
-    "request_digest",
 ]

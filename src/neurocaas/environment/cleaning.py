@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from neurocaas.documents import Document
@@ -31,16 +31,25 @@ class Removed(Document):
 
 
 def clean(
-    root: Path, *, environments: Shelf, interpreters: Shelf, keep: frozenset[str], older_than_seconds: float
+    root: Path,
+    *,
+    environments: Shelf,
+    interpreters: Shelf,
+    keep: frozenset[str],
+    older_than_seconds: float,
+    release: Callable[[str], None],
 ) -> list[Removed]:
-    """See EnvironmentStore.gc."""
+    """See EnvironmentStore.gc. release: called with each environment that goes, before it does."""
     building = root / "building"
     building.mkdir(parents=True, exist_ok=True)
     with locked(root / "locks" / LOCK):
         with locked_if_free(root / "locks" / BUILDS) as nobody_builds:
             age = older_than_seconds if nobody_builds else max(older_than_seconds, SPARED_WHILE_BUILDING_SECONDS)
             idle = [each for each in environments.digests() if environments.unused_seconds(each) >= age]
-            removed = [_take(environments, "environment", each, building) for each in idle if each not in keep]
+            going = [each for each in idle if each not in keep]
+            for each in going:
+                release(each)
+            removed = [_take(environments, "environment", each, building) for each in going]
             # An interpreter may be there for an environment that is only coming.
             needed = keep | set(_interpreters_of(environments) if nobody_builds else interpreters.digests())
             removed += [
@@ -52,8 +61,8 @@ def clean(
         removed += _leftovers(root, older_than_seconds)
         pruned = prune(root / IMAGES, environments.digests(), older_than_seconds=older_than_seconds)
         removed += [Removed(what="image layer", name=name, size_bytes=size_bytes) for name, size_bytes in pruned]
-    for going in building.glob(f"{GOING}*"):
-        trees.remove(going)
+    for leaving in building.glob(f"{GOING}*"):
+        trees.remove(leaving)
     return removed
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from neurocaas.environment import interpreter as interpreters_own
 from neurocaas.environment import uv
 from neurocaas.environment.builder import Placement, Progress
 from neurocaas.environment.interpreters import InterpreterStore
-from neurocaas.environment.values import EnvironmentSpec, Interpreter
+from neurocaas.environment.values import Damage, EnvironmentSpec, Interpreter, current_platform
 from neurocaas.environment.values import Mount as Mounted
 from neurocaas.environment.workbench import lend, run_sandboxed
 from neurocaas.errors import EnvironmentBroken
@@ -30,6 +31,19 @@ class PythonBuilder:
     def __init__(self, root: Path) -> None:
         self.interpreters = InterpreterStore(root)
         self._cache = root / "cache" / "uv"
+
+    def asked(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "kind": spec.kind,
+            "python": spec.python,
+            "lock": spec.lock_sha256,
+            "platform": current_platform(),
+            "allow_sdist": spec.allow_sdist,
+            "known": dict(known),
+        }
+
+    def identity(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, str]:
+        return {"kind": spec.kind, "platform": current_platform(), "lock": spec.lock_sha256, **known}
 
     def known(self, spec: EnvironmentSpec) -> dict[str, str] | None:
         digest = spec.interpreter or self.interpreters.chosen(spec.python)
@@ -116,6 +130,16 @@ class PythonBuilder:
             return None
         mounts = (Mounted(source=interpreter.tree, target="/python"), Mounted(source=tree, target="/env"))
         return Placement(mounts, {**interpreter.variables, **VARIABLES}, ("/env/bin", "/python/bin"))
+
+    def missing(self, digest: str, known: Mapping[str, str], tree: Path) -> list[Damage]:  # noqa: ARG002
+        shelf, interpreter = self.interpreters.shelf, known["interpreter"]
+        if shelf.has(interpreter):
+            return shelf.damages(interpreter)
+        where = str(shelf.folder / interpreter)
+        return [Damage(digest=interpreter, where=where, what="is missing, and this environment needs it")]
+
+    def release(self, facts: Mapping[str, str], tree: Path) -> None:
+        """Nothing is outside of the store."""
 
 
 def _lay_out(tree: Path, interpreter: Interpreter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
@@ -14,11 +15,12 @@ from pathlib import Path
 from neurocaas.environment import cleaning
 from neurocaas.environment import tree as trees
 from neurocaas.environment.builder import Builder, Progress
+from neurocaas.environment.image import ImageBuilder
 from neurocaas.environment.interpreters import InterpreterStore
 from neurocaas.environment.locks import locked
 from neurocaas.environment.python import PythonBuilder
 from neurocaas.environment.shelf import LOG, Shelf
-from neurocaas.environment.values import Damage, Environment, EnvironmentSpec, current_platform
+from neurocaas.environment.values import Damage, Environment, EnvironmentSpec
 from neurocaas.errors import EnvironmentBroken, NotFound, Refused, StorageFailed
 
 Damages = list[Damage]
@@ -29,37 +31,26 @@ def _quiet(_: str) -> None:
     """Nobody listens."""
 
 
-def request_digest(spec: EnvironmentSpec, known: Mapping[str, str]) -> str:
-    """sha256, hex, of everything that decides what a build makes: two equal requests share one environment."""
-    asked = {
-        "kind": spec.kind,
-        "python": spec.python,
-        "lock": spec.lock_sha256,
-        "platform": current_platform(),
-        "allow_sdist": spec.allow_sdist,
-        "known": dict(known),
-    }
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
 class EnvironmentStore:
     """Environments below `root`, on a local disk; shared by all processes of a site.
 
     environments/<digest>/  interpreters/<digest>/  images/  by-request/  logs/  building/  damaged/  locks/  cache/
     """
 
-    def __init__(self, root: Path, *, builders: Mapping[str, Builder] | None = None) -> None:
+    def __init__(self, root: Path, *, builders: Mapping[str, Builder] | None = None, engine: str = "") -> None:
+        """engine: what builds and keeps images, podman or docker; the first that is found if left out."""
         self.root = root.absolute()
         self.images = self.root / cleaning.IMAGES
         self.interpreters = InterpreterStore(self.root)
         self.shelf = Shelf(self.root / "environments", tree="env", damaged=self.root / "damaged")
-        self._builders = builders if builders is not None else {"python": PythonBuilder(self.root)}
+        self._builders = builders if builders is not None else _builders(self.root, engine)
 
     def find(self, spec: EnvironmentSpec, *, progress: Progress = _quiet) -> Environment | None:
         """The environment if it is built and whole; milliseconds. A damaged one is moved away and None returned."""
         with self._kept_from_cleaning():
-            known = self._builder(spec.kind).known(spec)
-            return None if known is None else self._find(request_digest(spec, known), progress)
+            builder = self._builder(spec.kind)
+            known = builder.known(spec)
+            return None if known is None else self._find(_request(builder, spec, known), progress)
 
     def get(self, digest: str, *, progress: Progress = _quiet) -> Environment | None:
         """The environment named `digest`, in full, if it is here and whole; else None."""
@@ -80,7 +71,7 @@ class EnvironmentStore:
 
     def _build_once(self, builder: Builder, spec: EnvironmentSpec, progress: Progress) -> Environment:
         known = builder.prepare(spec, progress=progress)
-        request = request_digest(spec, known)
+        request = _request(builder, spec, known)
         waiting = "The same environment is being built at this moment; waiting for it."
         with locked(self.root / "locks" / f"{request}.lock", waiting=lambda: progress(waiting)):
             with self._kept_from_cleaning():
@@ -89,8 +80,9 @@ class EnvironmentStore:
 
     def log_path(self, spec: EnvironmentSpec) -> Path | None:
         """The log of the latest build of this request, failed ones included; None when there was none."""
-        known = self._builder(spec.kind).known(spec)
-        path = self._log(request_digest(spec, known)) if known is not None else None
+        builder = self._builder(spec.kind)
+        known = builder.known(spec)
+        path = self._log(_request(builder, spec, known)) if known is not None else None
         return path if path and path.exists() else None
 
     def list(self) -> list[Environment]:
@@ -116,16 +108,10 @@ class EnvironmentStore:
             raise NotFound(f"No environment {digest} is in the store {self.root}.")
         damages = self.shelf.damages(digest)
         try:
-            interpreter = str(self.shelf.record(digest)["identity"].get("interpreter", ""))
+            identity = self.shelf.record(digest)["identity"]
+            return damages + self._builder(identity["kind"]).missing(digest, identity, self.shelf.tree(digest))
         except EnvironmentBroken:
             return damages
-        if interpreter and not self.interpreters.shelf.has(interpreter):
-            missing = str(self.interpreters.shelf.folder / interpreter)
-            return [
-                *damages,
-                Damage(digest=interpreter, where=missing, what="is missing, and this environment needs it"),
-            ]
-        return damages + (self.interpreters.shelf.damages(interpreter) if interpreter else [])
 
     def set_aside(self, damages: Damages) -> None:
         """Move what `verify` found damaged out of use, so that the next build makes it anew."""
@@ -145,7 +131,13 @@ class EnvironmentStore:
             interpreters=self.interpreters.shelf,
             keep=frozenset(keep),
             older_than_seconds=older_than.total_seconds(),
+            release=self._release,
         )
+
+    def _release(self, digest: str) -> None:
+        with contextlib.suppress(EnvironmentBroken):
+            record = self.shelf.record(digest)
+            self._builder(record["identity"]["kind"]).release(record["facts"], self.shelf.tree(digest))
 
     def _kept_from_cleaning(self) -> AbstractContextManager[None]:
         return locked(self.root / "locks" / cleaning.LOCK, shared=True)
@@ -189,12 +181,14 @@ class EnvironmentStore:
             mounts=placement.mounts,
             variables=placement.variables,
             path=placement.path,
-            size_bytes=record["size_bytes"],
+            size_bytes=int(facts.get("size_bytes", record["size_bytes"])),
             built_at=record["built_at"],
             python=facts.get("python", ""),
             interpreter=identity.get("interpreter", ""),
-            lock_sha256=identity["lock"],
+            lock_sha256=identity.get("lock", ""),
             request=facts["request"],
+            image=facts.get("reference") or placement.image,
+            engine=placement.engine,
         )
 
     def _build(
@@ -210,7 +204,7 @@ class EnvironmentStore:
             built.mkdir(parents=True)
             facts = builder.build(spec, known, tree=built / "env", log=log, progress=progress)
             shutil.copyfile(log, built / LOG)
-            identity = {"kind": spec.kind, "platform": current_platform(), "lock": spec.lock_sha256, **known}
+            identity = builder.identity(spec, known)
             digest = self.shelf.put(built, identity=identity, facts={**facts, "request": request})
         except EnvironmentBroken as cause:
             raise EnvironmentBroken(
@@ -231,3 +225,12 @@ class EnvironmentStore:
         temporary = place.with_name(f".{request}.{secrets.token_hex(4)}")
         temporary.write_text(digest)
         temporary.rename(place)
+
+
+def _builders(root: Path, engine: str) -> Mapping[str, Builder]:
+    return {"python": PythonBuilder(root), "image": ImageBuilder(engine)}
+
+
+def _request(builder: Builder, spec: EnvironmentSpec, known: Mapping[str, str]) -> str:
+    """sha256, hex, of what is asked for: two equal requests share one environment."""
+    return hashlib.sha256(json.dumps(builder.asked(spec, known), sort_keys=True).encode()).hexdigest()

@@ -8,8 +8,10 @@ import platform as host
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from neurocaas.blueprint.model import Environment as Declared
+from neurocaas.blueprint.model import ImageEnvironment
 from neurocaas.documents import Document
 from neurocaas.errors import Refused
 
@@ -44,7 +46,7 @@ class Environment(Document):
     """An immutable analysis environment that is built and whole (paper §2.1.1). Everything in `mounts` is read-only.
 
     path: what goes first on PATH; size_bytes: of its own files, without the interpreter's; built_at: ISO-8601 UTC.
-    image, engine: of kind `image`, what the workflow's root is and which engine has it; else empty.
+    image: the OCI image that it is, as NAME@sha256:… or by its id; "" for other kinds. engine: what has it.
     """
 
     kind: str
@@ -75,19 +77,41 @@ class Damage(Document):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageSource:
+    """Where an image comes from: one that exists, as NAME@sha256:…, or a Containerfile and the files it may copy.
+
+    files: (path below the build's context, content), sorted; network: whether the build may use it.
+    """
+
+    reference: str = ""
+    containerfile: bytes = b""
+    files: tuple[tuple[str, bytes], ...] = ()
+    network: bool = False
+
+    def asked(self) -> dict[str, Any]:
+        """What two requests for the same image agree in."""
+        if self.reference:
+            return {"reference": self.reference}
+        digests = {path: hashlib.sha256(content).hexdigest() for path, content in self.files}
+        containerfile = hashlib.sha256(self.containerfile).hexdigest()
+        return {"containerfile": containerfile, "files": digests, "network": self.network}
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvironmentSpec:
     """What a blueprint asks for.
 
     python: "3.11", "3.11.7" or ">=3.11,<3.14"; lock: the bytes of a requirements file with a hash for every line;
     interpreter: digest of the one interpreter to use ("" takes this site's for `python`); allow_sdist: whether a
-    package that has no wheel may be built (in the sandbox) from its source.
+    package that has no wheel may be built (in the sandbox) from its source. image: for kind `image`, instead of these.
     """
 
-    lock: bytes
+    lock: bytes = b""
     kind: str = "python"
     python: str = "3.11"
     interpreter: str = ""
     allow_sdist: bool = False
+    image: ImageSource | None = None
 
     def __post_init__(self) -> None:
         if not PYTHON_REQUEST.fullmatch(self.python):
@@ -121,9 +145,30 @@ class EnvironmentSpec:
             raise Refused(f"The lock {path} is {len(data)} bytes; a lock has at most {LOCK_MAX_BYTES}.")
         return cls(lock=data, python=python, kind=kind, interpreter=interpreter, allow_sdist=allow_sdist)
 
+    @classmethod
+    def from_version(cls, declared: Declared, folder: Path, *, interpreter: str = "") -> Self:
+        """What a blueprint declares, with the files that it names in the analysis' folder."""
+        if isinstance(declared, ImageEnvironment):
+            paths = {path for pattern in declared.files for path in folder.glob(pattern) if path.is_file()}
+            image = ImageSource(
+                reference=declared.reference,
+                containerfile=(folder / declared.containerfile).read_bytes() if declared.containerfile else b"",
+                files=tuple((str(path.relative_to(folder)), path.read_bytes()) for path in sorted(paths)),
+                network=declared.network,
+            )
+            return cls(kind=declared.kind, image=image)
+        return cls.from_folder(
+            folder, lock=declared.lock, python=declared.python, kind=declared.kind, interpreter=interpreter
+        )
+
     @property
     def lock_sha256(self) -> str:
         return hashlib.sha256(self.lock).hexdigest()
+
+
+def machine() -> str:
+    """This machine's processors: x86_64."""
+    return host.machine()
 
 
 def current_platform() -> str:

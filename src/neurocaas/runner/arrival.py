@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import socket
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-
-from pydantic import ValidationError
+from http.client import HTTPException
 
 from neurocaas.documents import Document
-from neurocaas.errors import NotFound, Refused, RemoteFailed
+from neurocaas.errors import NotFound, Refused, RemoteFailed, StorageFailed
 from neurocaas.runner.document import AttemptDocument
 from neurocaas.runner.log import timestamp
 from neurocaas.storage import Store, keys, open_store
@@ -21,6 +22,7 @@ from neurocaas.storage.credentials import Connection, Renewed, SessionCredential
 
 TICKET = "NEUROCAAS_TICKET"
 FETCH_SECONDS = 60
+PAUSES_SECONDS = (0.5, 2.0, 8.0)  # between tries of a store that does not answer
 MOST_BYTES = 64 << 20  # folders put together from a hundred thousand files
 
 
@@ -60,7 +62,8 @@ def arrive(ticket: str) -> Arrived:
     )
     store = open_store(document.store, credentials=renewed)
     _claim(store, document)
-    store.delete(sealed.exchange)
+    with contextlib.suppress(StorageFailed):  # then it stays until the bucket expires it, and opens to nobody
+        store.delete(sealed.exchange)
     document.work.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Arrived(document=document, store=store)
 
@@ -68,6 +71,15 @@ def arrive(ticket: str) -> Arrived:
 def _fetched(ticket: str) -> _Sealed:
     if not ticket.startswith(("https://", "http://")):
         raise Refused("The ticket is no address; the one that the job manager gave is right.")
+    for pause in PAUSES_SECONDS:
+        try:
+            return _fetch(ticket)
+        except RemoteFailed:
+            time.sleep(pause)
+    return _fetch(ticket)
+
+
+def _fetch(ticket: str) -> _Sealed:
     # No message says the address itself: who has it may open it.
     try:
         with urllib.request.urlopen(ticket, timeout=FETCH_SECONDS) as answer:  # noqa: S310 - checked above
@@ -78,9 +90,11 @@ def _fetched(ticket: str) -> _Sealed:
         if error.code == 403:
             raise Refused("This ticket has ended: it was exchanged too late, or is not whole.") from None
         raise RemoteFailed(f"The ticket could not be exchanged: the store answered {error.code}.") from None
-    except (OSError, ValueError) as error:
-        kind = "what it names can't be read" if isinstance(error, ValidationError | ValueError) else str(error)
-        raise RemoteFailed(f"The ticket could not be exchanged: {kind}.") from None
+    except ValueError:
+        raise Refused("The ticket could not be exchanged: what it names can't be read by this release.") from None
+    except (OSError, HTTPException) as error:
+        said = getattr(error, "reason", "") or type(error).__name__
+        raise RemoteFailed(f"The ticket could not be exchanged: {said}.") from None
 
 
 def _claim(store: Store, document: AttemptDocument) -> None:

@@ -12,9 +12,10 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from neurocaas.bell import ring
-from neurocaas.errors import NeurocaasError, StorageFailed, Unavailable
+from neurocaas.errors import NeurocaasError, NotFound, StorageFailed, Unavailable
 from neurocaas.reasons import Reason
 from neurocaas.runner import staging
 from neurocaas.runner.bringing import bring
@@ -25,22 +26,34 @@ from neurocaas.runner.lease import LeaseWatch
 from neurocaas.runner.log import Log, timestamp
 from neurocaas.runner.metrics import measure
 from neurocaas.runner.report import Report
-from neurocaas.runner.resuming import resume
+from neurocaas.runner.resuming import meanwhile, resume
 from neurocaas.runner.stopped import Stopped
-from neurocaas.runner.supervision import Cancelling, Supervision, check_usage, out_of_storage, output_pipe
+from neurocaas.runner.supervision import (
+    Cancelling,
+    Supervision,
+    check_usage,
+    out_of_memory,
+    out_of_storage,
+    output_pipe,
+)
 from neurocaas.sandbox import (
     MIB,
     Cage,
     Ending,
+    Engine,
     SpaceWatch,
     View,
     choose_cage,
+    choose_cage_for,
     describe_identity,
+    find_engine,
     identity_of_this_process,
     start,
 )
 from neurocaas.sandbox.bubblewrap import version
 from neurocaas.storage import Store, keys
+
+T = TypeVar("T")
 
 STORE_TRIES = 6
 FIRST_RETRY_SECONDS = 0.05
@@ -84,16 +97,16 @@ class Attempt:
 
     def _perform(self) -> tuple[Delivered, ...]:
         self._lease.look()
-        document = self._document = bring(self._document, self._store)
+        document = self._document = self._alive(lambda: bring(self._document, self._store))
         if document.resources.cores:
             with contextlib.suppress(OSError):  # A core that went offline: the kernel then chooses.
                 os.sched_setaffinity(0, document.resources.cores)
         self._check_environment()
         staging.check_inputs(document.inputs)
         staging.lay_out(self._stage)
-        inputs = staging.mount_inputs(document, self._stage, self._store)
+        inputs = self._alive(lambda: staging.mount_inputs(document, self._stage, self._store))
         try:
-            resume(document, self._stage, self._store, log=self._log, lease=self._lease, cancelling=self._cancelling)
+            resume(document, self._stage, self._store, note=self._log.note, beat=self._beat)
             with self._prepared() as cage:
                 for check in document.workflow.checks:
                     self._run(staging.view(document, self._stage, inputs, check), cage, Reason.INPUT_REJECTED)
@@ -104,9 +117,20 @@ class Attempt:
             self._finish_log()
         # A workflow that read a file while it changed has computed something nobody can check.
         staging.check_inputs(document.inputs)
-        outputs = collect(self._stage.results, document.outputs, self._store, document.prefix)
+        outputs = self._alive(lambda: collect(self._stage.results, document.outputs, self._store, document.prefix))
         self._metrics = measure(document.metrics, outputs, self._store, document.prefix)
         return outputs
+
+    def _alive(self, action: Callable[[], T]) -> T:
+        """Do what may move gigabytes to or from a store elsewhere, with the heart beating: silence counts as death."""
+        return meanwhile(action, self._beat, every_seconds=self._document.heartbeat_seconds)
+
+    def _beat(self) -> None:
+        self._lease.look()
+        if self._cancelling.requested:
+            raise Stopped(Reason.CANCELLED, "The attempt was cancelled.")
+        with contextlib.suppress(StorageFailed):
+            self._log.flush()
 
     def _check_environment(self) -> None:
         for source in (*(mount.source for mount in self._document.environment.mounts), self._document.workflow.files):
@@ -142,7 +166,7 @@ class Attempt:
 
     def _make_cage(self) -> Cage:
         try:
-            return choose_cage().create(
+            return choose_cage_for(engine_of(self._document)).create(
                 cage_name(self._document.attempt, self._document.token), staging.limits(self._document)
             )
         except Unavailable as cause:
@@ -161,6 +185,8 @@ class Attempt:
         if stopped is not None:
             raise stopped
         check_usage(self._supervision.usage, self._document)
+        if self._ending.oom_killed:
+            raise out_of_memory(self._document)
         if self._space.look() or self._ending.signal == signal.SIGXFSZ:
             raise out_of_storage(self._document)
         self._check_ending(self._ending, failure)
@@ -181,6 +207,8 @@ class Attempt:
             )
         except Unavailable as cause:
             raise Stopped(Reason.SANDBOX_FAILED, cause.message) from cause
+        except NotFound as cause:
+            raise Stopped(Reason.ENVIRONMENT_BROKEN, cause.message) from cause
         finally:
             os.close(nothing)
             os.close(writing)
@@ -193,7 +221,7 @@ class Attempt:
         # bubblewrap's own complaints begin with its name; not finding the command to run is the workflow's fault.
         complained = ending.exit_code == 1 and last.startswith("bwrap: ") and not last.startswith("bwrap: execvp")
         if complained or not ending.set_up:
-            raise Stopped(Reason.SANDBOX_FAILED, f"The sandbox could not be made: {last or 'bubblewrap said nothing'}.")
+            raise Stopped(Reason.SANDBOX_FAILED, f"The sandbox could not be made: {last or 'nothing was said'}.")
         if ending.exit_code == 0:
             return
         peak, limit = self._supervision.usage.peak_memory_bytes, self._document.resources.memory_mib * MIB
@@ -272,10 +300,17 @@ class Attempt:
             ),
             outputs=outputs,
             metrics=self._metrics,
-            sandbox=sandbox_record(self._stage.uid),
+            sandbox=self._sandbox_record(),
             host=host(),
             log=LogRecord(segments=self._log.segments, dropped_bytes=self._log.dropped_bytes),
         )
+
+    def _sandbox_record(self) -> SandboxRecord:
+        try:
+            engine = engine_of(self._document)
+        except Unavailable as cause:
+            return SandboxRecord(method=cause.message)
+        return sandbox_record(self._stage.uid) if engine is None else container_record(self._stage.uid, engine)
 
     def _clean(self) -> None:
         """Remove what only the workflow needed."""
@@ -330,6 +365,20 @@ def sandbox_record(uid: int | None) -> SandboxRecord:
     return SandboxRecord(
         method=method, identity=describe_identity(identity_of_this_process(), uid), limits=choose_cage().describe()
     )
+
+
+def container_record(uid: int | None, engine: Engine) -> SandboxRecord:
+    """The same for a workflow that runs in a container."""
+    return SandboxRecord(
+        method=f"{engine.name} {engine.version}",
+        identity=describe_identity(identity_of_this_process(), uid),
+        limits="The container engine limits memory and processes; storage is limited per file and watched.",
+    )
+
+
+def engine_of(document: AttemptDocument) -> Engine | None:
+    """What runs the workflow's image; None for a workflow without one. Raises Unavailable."""
+    return find_engine(document.environment.engine) if document.environment.root else None
 
 
 @functools.cache

@@ -75,13 +75,23 @@ class EnvironmentMount(Document):
 
 
 class AttemptEnvironment(Document):
-    """path: entries that come first on PATH. image: the OCI image that it is, or was made into, by its digest."""
+    """path: entries that come first on PATH. image: the OCI image that it is, or was made into, by digest or id.
+
+    engine: what runs an image that it is, podman or docker; the first that is found if empty.
+    """
 
     digest: str
     image: str = ""
+    engine: str = ""
     mounts: tuple[EnvironmentMount, ...] = ()
     variables: dict[str, str] = Field(default_factory=dict)
     path: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> str:
+        """The image that is the workflow's root. One that has its trees mounted was made into an image for a provider
+        whose machines are started from it, and the runner is inside: the root is then that of this machine."""
+        return "" if self.mounts else self.image
 
 
 class Resources(Document):

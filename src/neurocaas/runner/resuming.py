@@ -2,51 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
-from neurocaas.errors import NeurocaasError, NotFound, StorageFailed
-from neurocaas.reasons import Reason
+from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.runner.checkpoint import Manifest, last_checkpoint, restore
 from neurocaas.runner.document import AttemptDocument
-from neurocaas.runner.lease import LeaseWatch
-from neurocaas.runner.log import Log
 from neurocaas.runner.staging import Stage, make_empty
-from neurocaas.runner.stopped import Stopped
-from neurocaas.runner.supervision import Cancelling
 from neurocaas.storage import Store, keys
 
 T = TypeVar("T")
 
 
 def resume(
-    document: AttemptDocument, stage: Stage, store: Store, *, log: Log, lease: LeaseWatch, cancelling: Cancelling
+    document: AttemptDocument, stage: Stage, store: Store, *, note: Callable[[str], None], beat: Callable[[], None]
 ) -> None:
     """Fill the checkpoint folder, if the workflow declares checkpoints and there is one. The log says from where.
 
     One that is damaged or can't be had is not used: the workflow finds the folder empty and begins anew.
+    note: says a sentence in the attempt's log. beat: called now and then meanwhile; raises Stopped to give up.
     """
     if not document.workflow.checkpoints:
         return
-
-    def beat() -> None:
-        lease.look()
-        if cancelling.requested:
-            raise Stopped(Reason.CANCELLED, "The attempt was cancelled.")
-        with contextlib.suppress(StorageFailed):
-            log.flush()
-
     try:
         manifest = meanwhile(lambda: _restore(document, stage, store), beat, every_seconds=document.heartbeat_seconds)
     except (NeurocaasError, OSError) as cause:
         make_empty(stage.checkpoint, stage.uid)
-        log.note(f"The workflow begins anew: its last checkpoint can't be used, because {str(cause).rstrip('.')}.")
+        note(f"The workflow begins anew: its last checkpoint can't be used, because {str(cause).rstrip('.')}.")
         return
     if manifest is not None:
-        log.note(
+        note(
             f"The workflow goes on from checkpoint {manifest.number} of attempt {manifest.attempt}, "
             f"taken at {manifest.taken_at}: {sum(one.size_bytes for one in manifest.files):,} bytes "
             f"in {len(manifest.files):,} files."

@@ -216,6 +216,8 @@ def view(document: AttemptDocument, stage: Stage, inputs: list[Mount], command: 
         network=document.workflow.network,
         host_uid=stage.uid,
         devices=_gpu_devices() if document.resources.gpus else (),
+        image=document.environment.root,
+        engine=document.environment.engine,
     )
 
 
@@ -240,7 +242,7 @@ def variables(document: AttemptDocument) -> dict[str, str]:
         "HOME": "/job/scratch",
         "TMPDIR": "/job/scratch",
         **document.environment.variables,
-        "PATH": ":".join((*document.environment.path, "/usr/bin", "/bin")),
+        "PATH": ":".join(dict.fromkeys((*document.environment.path, "/usr/bin", "/bin"))),
         "NEUROCAAS_MANIFEST": "/job/manifest.json",
         "NEUROCAAS_CONFIG": "/job/config.json",
         "NEUROCAAS_RESULTS": "/job/results",

@@ -221,14 +221,18 @@ def output_pipe() -> tuple[int, int]:
 def check_usage(usage: Usage, document: AttemptDocument) -> None:
     """Raises Stopped when a limit of the cage was hit."""
     if usage.oom_killed:
-        limit = document.resources.memory_mib
-        raise Stopped(Reason.OUT_OF_MEMORY, f"The workflow needed more than its {limit:,} MiB of memory.")
+        raise out_of_memory(document)
     if usage.too_many_processes:
         limit = document.resources.processes
         raise Stopped(
             Reason.TOO_MANY_PROCESSES,
             f"The workflow started more than the {limit:,} processes and threads it may have.",
         )
+
+
+def out_of_memory(document: AttemptDocument) -> Stopped:
+    limit = document.resources.memory_mib
+    return Stopped(Reason.OUT_OF_MEMORY, f"The workflow needed more than its {limit:,} MiB of memory.")
 
 
 def out_of_storage(document: AttemptDocument) -> Stopped:

@@ -38,6 +38,11 @@ class Cage(Protocol):
         """How often `usage` should be asked so that a limit is noticed in time."""
         ...
 
+    @property
+    def nest(self) -> str:
+        """Below the root of each cgroup hierarchy, where a container engine may make its own; empty for nowhere."""
+        ...
+
     def enter(self) -> None:
         """Move the calling process in. Called in the child between fork and exec."""
         ...

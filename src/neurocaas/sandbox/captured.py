@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from neurocaas.reasons import Reason
 from neurocaas.sandbox.cage import Cage, Usage
-from neurocaas.sandbox.choice import choose_cage
-from neurocaas.sandbox.process import Sandboxed, start
+from neurocaas.sandbox.choice import choose_cage_for
+from neurocaas.sandbox.ending import Ending, Sandboxed
+from neurocaas.sandbox.engine import find_engine
+from neurocaas.sandbox.starting import start
 from neurocaas.sandbox.view import MIB, Limits, View
 
 READ_BYTES = 65536
@@ -51,7 +53,8 @@ def run(
     output_bytes: what is kept of each stream; the rest is read and dropped. merge: stderr goes where stdout goes.
     Raises Unavailable when bubblewrap is missing, Refused for an unsafe View.
     """
-    cage = choose_cage().create(f"run-{uuid.uuid4().hex}", limits)
+    engine = find_engine(view.engine) if view.image else None
+    cage = choose_cage_for(engine).create(f"run-{uuid.uuid4().hex}", limits)
     with contextlib.ExitStack() as ends:
         ends.callback(cage.remove)
         given = os.memfd_create("stdin")
@@ -110,11 +113,17 @@ def _follow(process: Sandboxed, cage: Cage, streams: tuple[_Stream, _Stream], de
     return Finished(
         exit_code=ending.exit_code,
         signal=ending.signal,
-        reason=reason or _exceeded(usage) or (Reason.NONE if ending.set_up else Reason.SANDBOX_FAILED),
+        reason=reason or _exceeded(usage) or _reason_of(ending),
         stdout=bytes(streams[0].kept),
         stderr=bytes(streams[1].kept),
         usage=replace(usage, cpu_seconds=max(usage.cpu_seconds, ending.cpu_seconds)),
     )
+
+
+def _reason_of(ending: Ending) -> Reason:
+    if ending.oom_killed:
+        return Reason.OUT_OF_MEMORY
+    return Reason.NONE if ending.set_up else Reason.SANDBOX_FAILED
 
 
 def _attend(process: Sandboxed, cage: Cage, streams: tuple[_Stream, _Stream], deadline: float) -> Reason:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import signal
 import time
@@ -54,8 +55,35 @@ def counter(text: str, name: str) -> int:
     return 0
 
 
+def tree(folder: str) -> list[str]:
+    """A cgroup and those below it, which a container engine may have made; the lowest last."""
+    found, pending = [], [folder]
+    while pending:
+        found += pending
+        pending = [each.path for above in pending for each in _folders(above)]
+    return found
+
+
+def _folders(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def members(folder: str) -> list[int]:
+    """Pids in the cgroup and in those below it."""
+    return [int(pid) for each in tree(folder) for pid in read(each, "cgroup.procs").split()]
+
+
 def remove_folder(folder: str, *, patience_seconds: float = 2.0) -> None:
-    """Remove a cgroup whose processes were killed; the last of them may take a moment to leave."""
+    """Remove a cgroup, and those below, whose processes were killed; the last of them may take a moment to leave."""
+    for each in reversed(tree(folder)):
+        _remove(each, patience_seconds)
+
+
+def _remove(folder: str, patience_seconds: float) -> None:
     give_up = time.monotonic() + patience_seconds
     pause = 0.001
     while True:
@@ -134,7 +162,7 @@ class CgroupV1:
                 write(folders["pids"], "pids.max", limits.processes)
         except OSError as cause:
             raise Unavailable(f"cgroup v1: {cause.filename or self.root} refused: {cause.strerror}.") from cause
-        return CageV1(folders=folders)
+        return CageV1(folders=folders, root=str(self.root))
 
     def describe(self) -> str:
         return "cgroup v1 limits memory and processes in the kernel; storage is limited per file and watched."
@@ -151,21 +179,20 @@ def _make(folder: str) -> None:
         Path(folder).mkdir()
 
 
-def _kill_all(folder: str) -> None:
-    for pid in read(folder, "cgroup.procs").split():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(int(pid), signal.SIGKILL)
-
-
 @dataclass(kw_only=True)
 class CageV1:
     """One command's folders, by controller."""
 
     folders: dict[str, str]
+    root: str = str(ROOT)
     prefix: tuple[str, ...] = ()
     process_limit: int | None = None
     sampling_seconds: float = 1.0
     _last: Usage = field(default_factory=Usage)
+
+    @property
+    def nest(self) -> str:
+        return f"/{SLICE}/{Path(self.folders['pids']).name}"
 
     def enter(self) -> None:
         for folder in self.folders.values():
@@ -184,23 +211,30 @@ class CageV1:
             memory_bytes=number(read(memory, "memory.usage_in_bytes")),
             peak_memory_bytes=number(read(memory, "memory.max_usage_in_bytes")),
             processes=number(read(pids, "pids.current")),
-            oom_killed=counter(read(memory, "memory.oom_control"), "oom_kill") > 0,
-            too_many_processes=counter(read(pids, "pids.events"), "max") > 0,
+            # These two are counted where they happen, unlike the others.
+            oom_killed=self._last.oom_killed
+            or any(counter(read(each, "memory.oom_control"), "oom_kill") for each in tree(memory)),
+            too_many_processes=self._last.too_many_processes
+            or any(counter(read(each, "pids.events"), "max") for each in tree(pids)),
         )
         return self._last
 
     def members(self) -> list[int]:
-        return [int(pid) for pid in read(self.folders["pids"], "cgroup.procs").split()]
+        return members(self.folders["pids"])
 
     def kill(self) -> None:
         # A fork bomb may be one step ahead of a listing, so go on until nothing is left.
         for _ in range(100):
-            if not self.members():
+            inside = self.members()
+            if not inside:
                 return
-            _kill_all(self.folders["pids"])
+            for pid in inside:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
             time.sleep(0.002)
 
     def remove(self) -> None:
         self.kill()
-        for folder in self.folders.values():
+        # A container engine that was told to nest makes its cgroups in every hierarchy, not just in these.
+        for folder in dict.fromkeys((*self.folders.values(), *glob.glob(f"{self.root}/*{glob.escape(self.nest)}"))):  # noqa: PTH207
             remove_folder(folder)

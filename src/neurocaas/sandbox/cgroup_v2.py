@@ -14,11 +14,13 @@ from neurocaas.sandbox.cgroup_v1 import (
     SLICE,
     counter,
     found_out_by_trying,
+    members,
     number,
     owned,
     read,
     remove_folder,
     remove_orphans,
+    tree,
     write,
 )
 from neurocaas.sandbox.view import Limits
@@ -52,7 +54,7 @@ class CgroupV2:
             apply(str(folder), limits)
         except OSError as cause:
             raise Unavailable(f"cgroup v2: {cause.filename or self.root} refused: {cause.strerror}.") from cause
-        return CageV2(folder=str(folder))
+        return CageV2(folder=str(folder), root=str(self.root))
 
     def _slice(self) -> Path:
         """The folder that holds our cages, with the controllers handed down to it. Raises OSError."""
@@ -102,10 +104,15 @@ class CageV2:
     """One command's folder."""
 
     folder: str
+    root: str = str(ROOT)
     prefix: tuple[str, ...] = ()
     process_limit: int | None = None
     sampling_seconds: float = 1.0
     _last: Usage = field(default_factory=Usage)
+
+    @property
+    def nest(self) -> str:
+        return self.folder.removeprefix(self.root)
 
     def enter(self) -> None:
         write(self.folder, "cgroup.procs", 0)
@@ -125,12 +132,13 @@ class CageV2:
             peak_memory_bytes=max(number(read(self.folder, "memory.peak")), now, self._last.peak_memory_bytes),
             processes=number(read(self.folder, "pids.current")),
             oom_killed=counter(read(self.folder, "memory.events"), "oom_kill") > 0,
-            too_many_processes=counter(read(self.folder, "pids.events"), "max") > 0,
+            too_many_processes=self._last.too_many_processes
+            or any(counter(read(each, "pids.events"), "max") for each in tree(self.folder)),
         )
         return self._last
 
     def members(self) -> list[int]:
-        return [int(pid) for pid in read(self.folder, "cgroup.procs").split()]
+        return members(self.folder)
 
     def kill(self) -> None:
         with contextlib.suppress(OSError):

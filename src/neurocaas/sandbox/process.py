@@ -1,4 +1,4 @@
-"""Start a command in its sandbox and its cage, see it end, and get rid of it."""
+"""Start a command in bubblewrap and its cage, see it end, and get rid of it."""
 
 from __future__ import annotations
 
@@ -11,39 +11,23 @@ import resource
 import select
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NoReturn
 
 from neurocaas.errors import Unavailable
 from neurocaas.sandbox import bubblewrap, seccomp
 from neurocaas.sandbox.cage import Cage
+from neurocaas.sandbox.ending import Ending, ending_of, is_first_of_namespace
 from neurocaas.sandbox.view import Limits, View
 
 PR_SET_PDEATHSIG = 1
-LAST_SIGNAL = 64
 PATIENCE_SECONDS = 10.0
 MOST_DESCRIPTORS = 2**31 - 1
 FOR_SYSTEMD = ("PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ending:
-    """How a sandboxed command ended.
-
-    exit_code: what the command gave, None if it was killed by `signal` or never ran. set_up: False when bubblewrap
-    could not build the sandbox, so that the command never ran. cpu_seconds: of bubblewrap and all that ran inside.
-    """
-
-    exit_code: int | None
-    signal: int | None
-    set_up: bool
-    cpu_seconds: float
-
-
-class Sandboxed:
+class Bubblewrapped:
     """A running sandboxed command. `pidfd` becomes readable when it has ended; after `wait` all it started is gone."""
 
     def __init__(self, *, pid: int, status: int, cage: Cage) -> None:
@@ -86,14 +70,7 @@ class Sandboxed:
             # Only the kernel (out of memory) or somebody outside kills bubblewrap itself; leave nobody behind.
             self._cage.kill()
         number = given if given is not None else code
-        # bubblewrap says 128 + signal, as shells do. There are 64 signals, so 255 is an exit code again.
-        signalled = -number if number < 0 else number - 128 if 128 < number <= 128 + LAST_SIGNAL else None
-        return Ending(
-            exit_code=number if signalled is None else None,
-            signal=signalled,
-            set_up=ran or code < 0,
-            cpu_seconds=used.ru_utime + used.ru_stime,
-        )
+        return ending_of(number, set_up=ran or code < 0, cpu_seconds=used.ru_utime + used.ru_stime)
 
     def _end_namespace(self) -> None:
         """Wait for the first process inside: bubblewrap ends with the command, a moment before the background does."""
@@ -104,7 +81,7 @@ class Sandboxed:
             return
         try:
             # By now the number may be another process', which is not the first of a namespace.
-            if _is_first_of_namespace(first_inside or 0):
+            if is_first_of_namespace(first_inside or 0):
                 signal.pidfd_send_signal(descriptor, signal.SIGKILL)
                 select.select([descriptor], [], [], PATIENCE_SECONDS)
         except ProcessLookupError:
@@ -124,15 +101,6 @@ class Sandboxed:
         return None
 
 
-def _is_first_of_namespace(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(errors="replace")
-    except OSError:
-        return False
-    numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
-    return len(numbers) > 1 and numbers[-1] == "1"
-
-
 def start(
     view: View,
     *,
@@ -142,7 +110,7 @@ def start(
     stdout: int,
     stderr: int,
     identity: bubblewrap.Identity | None = None,
-) -> Sandboxed:
+) -> Bubblewrapped:
     """Start `view.command`. It dies with the calling thread's process, whatever kills that.
 
     stdin, stdout, stderr: file descriptors of this process; the caller closes its own copies.
@@ -180,7 +148,7 @@ def start(
         for number in passed:
             os.close(number)
     cage.started(pid)
-    return Sandboxed(pid=pid, status=status_read, cage=cage)
+    return Bubblewrapped(pid=pid, status=status_read, cage=cage)
 
 
 def _prepare(cage: Cage, limits: Limits) -> Callable[[], None]:

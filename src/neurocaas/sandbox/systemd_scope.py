@@ -62,6 +62,7 @@ class ScopeCage:
 
     prefix: tuple[str, ...]
     process_limit: int | None = None
+    nest: str = ""
     sampling_seconds: float = 1.0
     _pid: int = 0
     _inner: CageV2 | None = None

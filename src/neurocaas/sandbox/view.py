@@ -27,6 +27,8 @@ class View:
     user's platform leaves it out and the command keeps that user's uid, inside a user namespace.
     temporary: folders inside that live in memory, `temporary_bytes` each, and vanish with the command.
     devices: device files that exist besides the harmless ones (null, zero, full, random, urandom, tty, pts).
+    image: what the root is, NAME@sha256:… or the id of an image that the engine has; without one, this machine's /usr.
+    engine: what runs the image, podman or docker; the first that is found if left out.
     """
 
     command: tuple[str, ...]
@@ -39,6 +41,8 @@ class View:
     temporary: tuple[str, ...] = ()
     temporary_bytes: int = 16 * MIB
     devices: tuple[str, ...] = ()
+    image: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

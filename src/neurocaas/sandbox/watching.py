@@ -50,6 +50,7 @@ class WatchingCage:
 
     limits: Limits
     prefix: tuple[str, ...] = ()
+    nest: str = ""
     sampling_seconds: float = 0.1
     _pid: int = 0
     _last: Usage = field(default_factory=Usage)

@@ -122,13 +122,8 @@ class Analyses:
 
         declared = version.blueprint.own_environment
         record = json.loads(self._store.get(keys.version_record(version.name, version.digest)))
-        return EnvironmentSpec.from_folder(
-            self.folder(version.name, version.digest),
-            lock=declared.lock,
-            python=declared.python,
-            kind=declared.kind,
-            interpreter=record["interpreter"],
-        )
+        folder = self.folder(version.name, version.digest)
+        return EnvironmentSpec.from_version(declared, folder, interpreter=record["interpreter"])
 
     def archive(self, version: Version, folder: Path, *, interpreter: str = "") -> None:
         """Keep the version in the store, with the digest of the interpreter it came with. Quiet if it is there."""

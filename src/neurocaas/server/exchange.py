@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocaas.blueprint import Version, read_version
+from neurocaas.blueprint.model import PythonEnvironment
 from neurocaas.blueprint.version import pack, unpack
 from neurocaas.certificate import Outcome, seal_document, verify
 from neurocaas.errors import Altered, NotFound, Refused, UnknownKey
@@ -85,14 +86,20 @@ def import_version(site: Site, file: Path, progress: Progress) -> dict[str, Any]
 
 def _described(site: Site, version: Version, progress: Progress) -> dict[str, Any]:
     """One version with its environment, which an analysis that consists of others does not have."""
-    described = {"name": version.name, "version": version.digest, "environment": None, "interpreter": None}
-    if version.blueprint.environment is None:
+    described: dict[str, Any] = {
+        "name": version.name,
+        "version": version.digest,
+        "environment": None,
+        "interpreter": None,
+    }
+    declared = version.blueprint.environment
+    if declared is None:
         return described
     environment = site.environments.build(site.analyses.environment(version), progress=progress)
-    return described | {
-        "environment": {"digest": environment.digest, "platform": environment.platform},
-        "interpreter": {"digest": environment.interpreter, "python": version.blueprint.environment.python},
-    }
+    described["environment"] = {"digest": environment.digest, "platform": environment.platform}
+    if isinstance(declared, PythonEnvironment):
+        described["interpreter"] = {"digest": environment.interpreter, "python": declared.python}
+    return described
 
 
 def _import_one(site: Site, file: Path, described: dict[str, Any], progress: Progress) -> None:

@@ -50,6 +50,8 @@ def write_sample(site: Site, spec: str, folder: Path, progress: Callable[[str], 
                 ),
                 variables={**environment.variables, "PATH": ":".join((*environment.path, "/usr/bin", "/bin"))},
                 host_uid=GENERATOR_UID if os.geteuid() == 0 else None,
+                image=environment.image,
+                engine=environment.engine,
             )
             _generate(view, made)
         folder.mkdir(exist_ok=True)

@@ -48,7 +48,7 @@ class Site:
     def environments(self) -> EnvironmentStore:
         from neurocaas.environment import EnvironmentStore
 
-        return EnvironmentStore(self.settings.environments)
+        return EnvironmentStore(self.settings.environments, engine=self.settings.site.images.engine)
 
     @cached_property
     def providers(self) -> Providers:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +15,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from neurocaas.errors import NotFound, StorageFailed, Unavailable
+from neurocaas.errors import NotFound
 from neurocaas.storage import keys
+from neurocaas.storage.boto import s3_client, told
 from neurocaas.storage.checksums import FileDigest
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _MIB = 1 << 20
 _LEAST_PART_BYTES = 16 * _MIB
 _PARTS = 9_000  # S3 accepts 10,000 of one object
 _BLOCK_BYTES = 4 * _MIB
-_NOT_THERE = frozenset({"NoSuchUpload", "NoSuchKey", "404"})
 
 
 def part_bytes(size_bytes: int) -> int:
@@ -158,44 +157,11 @@ class Multipart:
 
     @cached_property
     def _client(self) -> Any:
-        try:
-            import boto3
-            from botocore.config import Config
-        except ImportError as cause:
-            raise Unavailable(
-                "Uploads straight to S3 need boto3, which is not installed.", remedy="pip install 'neurocaas[aws]'"
-            ) from cause
-        virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() == "true"
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return boto3.client(
-            "s3",
-            region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-            endpoint_url=endpoint or os.environ.get("AWS_ENDPOINT"),
-            config=Config(
-                signature_version="s3v4",
-                retries={"mode": "standard", "max_attempts": 8},
-                # Checksums of the SDK's own would be signed into the links, and no browser computes them.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-                # Custom endpoints are seldom reached by a name of the bucket's own.
-                s3={"addressing_style": "virtual" if virtual else ("path" if endpoint else "auto")},
-            ),
-        )
+        return s3_client("Uploads straight to S3")
 
     @contextlib.contextmanager
     def _told(self, action: str) -> Iterator[None]:
         """Turns botocore's errors into sentences."""
         _ = self._client  # says by itself that boto3 is missing
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with told(action, f"the store {self._store_url}"):
             yield
-        except ClientError as error:
-            found = error.response.get("Error", {})
-            if found.get("Code") in _NOT_THERE:
-                raise NotFound(f"Could not {action} in the store {self._store_url}: it is not there.") from error
-            raise StorageFailed(
-                f"Could not {action} in the store {self._store_url}: {str(found.get('Message')).rstrip('.')}."
-            ) from error
-        except BotoCoreError as error:
-            raise StorageFailed(f"Could not {action} in the store {self._store_url}: {str(error)[:300]}.") from error

@@ -8,10 +8,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from neurocaas.errors import Refused
+from neurocaas.errors import Refused, StorageFailed
 from neurocaas.storage import keys
 
 POLICY_CHARACTERS = 2048  # what STS accepts as a session policy
+
+
+class PolicyTooLong(StorageFailed):
+    """STS also packs policies, by rules that it does not tell, and this one is too long in that form."""
+
 
 _OBJECT_ACTIONS = (
     "s3:GetObject",
@@ -57,11 +62,19 @@ def scope_of(document: Mapping[str, Any], exchange: str = "") -> Scope:
     return Scope(own=document["prefix"], read=tuple(sorted(read)), folders=tuple(sorted(folders)), exchange=exchange)
 
 
-def session_policy(bucket: str, store_prefix: str, scope: Scope, *, kms_key: str = "") -> dict[str, Any]:
-    """The IAM policy of an attempt's session, of at most 2,048 characters as `policy_text` writes it.
+def session_policy(
+    bucket: str,
+    store_prefix: str,
+    scope: Scope,
+    *,
+    kms_key: str = "",
+    partition: str = "aws",
+    characters: int = POLICY_CHARACTERS,
+) -> dict[str, Any]:
+    """The IAM policy of an attempt's session, of at most so many characters as `policy_text` writes it.
 
     bucket, store_prefix: where the store is ("" if at the top of its bucket). kms_key: the ARN of the key that
-    encrypts the bucket, if it has one of its own.
+    encrypts the bucket, if it has one of its own. partition: of AWS, such as aws-cn.
 
     Each input is named exactly as long as that fits. Then the inputs that come from one content of the group's data
     become that content, those from one job that job's stacks, those from the group's data the group's data, those
@@ -70,11 +83,11 @@ def session_policy(bucket: str, store_prefix: str, scope: Scope, *, kms_key: str
     """
     for gather in (_as_they_are, _by_content_and_job, _by_data, _by_group):
         folders, read = gather(scope)
-        policy = _policy(bucket, store_prefix, scope, read, folders, kms_key)
-        if len(policy_text(policy)) <= POLICY_CHARACTERS:
+        policy = _policy(f"arn:{partition}:s3:::{bucket}", store_prefix, scope, read, folders, kms_key)
+        if len(policy_text(policy)) <= characters:
             return policy
     raise Refused(
-        f"What the attempt {scope.own[:80]} may reach can't be said in the {POLICY_CHARACTERS:,} characters of a "
+        f"What the attempt {scope.own[:80]} may reach can't be said in {characters:,} characters of a "
         "session policy; shorter names of the group, the bucket or the store's prefix are right."
     )
 
@@ -85,19 +98,19 @@ def policy_text(policy: Mapping[str, Any]) -> str:
 
 
 def _policy(
-    bucket: str, store_prefix: str, scope: Scope, read: Collection[str], folders: Collection[str], kms_key: str
+    bucket_arn: str, store_prefix: str, scope: Scope, read: Collection[str], folders: Collection[str], kms_key: str
 ) -> dict[str, Any]:
     top = f"{store_prefix.strip('/')}/" if store_prefix.strip("/") else ""
 
     def arn(key: str, below: str = "") -> str:
-        return f"arn:aws:s3:::{bucket}/{_literal(top + key)}{below}"
+        return f"{bucket_arn}/{_literal(top + key)}{below}"
 
     statements: list[dict[str, Any]] = [
         {"Effect": "Allow", "Action": list(_OBJECT_ACTIONS), "Resource": arn(scope.own, "/*")},
         {
             "Effect": "Allow",
             "Action": "s3:ListBucket",
-            "Resource": f"arn:aws:s3:::{bucket}",
+            "Resource": bucket_arn,
             "Condition": {"StringLike": {"s3:prefix": [f"{_literal(top + one)}/*" for one in (scope.own, *folders)]}},
         },
     ]

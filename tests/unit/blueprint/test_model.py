@@ -29,7 +29,25 @@ GIB = 1024**3
         ({"workflow": {"command": [], "files": ["workflow.py"]}}, "workflow.command: found []; at least 1 is right."),
         ({"workflow": {"command": ["x"], "files": ["../x"]}}, 'workflow.files[0]: found "../x"; a path inside'),
         ({"workflow": {"command": ["x"], "files": ["no.py"]}}, "which fits no file in the folder"),
-        ({"environment": {"kind": "conda"}}, "environment.kind: found \"conda\"; 'python' is right."),
+        ({"environment": {"kind": "conda"}}, "environment.kind: found \"conda\"; 'python', 'image' is right."),
+        ({"environment": {"lock": "x"}}, "environment.kind: it is missing; it must be given."),
+        ({"environment": {"kind": "image"}}, 'environment: found {"kind": "image"}; one of reference and container'),
+        (
+            {"environment": {"kind": "image", "reference": "debian:12"}},
+            'environment.reference: found "debian:12"; an image pinned by its digest, such as docker.io/library/debian@',
+        ),
+        (
+            {"environment": {"kind": "image", "reference": f"debian@sha256:{64 * '0'}", "network": True}},
+            "files and network only beside a containerfile, since nothing else is built is right.",
+        ),
+        (
+            {"environment": {"kind": "image", "containerfile": "Containerfile"}},
+            "environment.containerfile: found 'Containerfile'; a file in the analysis' folder is right.",
+        ),
+        (
+            {"environment": {"kind": "image", "containerfile": "workflow.py", "fils": []}},
+            'environment.fils: this key is not known. Did you mean "files"?',
+        ),
         ({"inputs": {"m": {"title": "M"}}}, 'inputs.m: found {"title": "M"}; kinds such as [".tif"]'),
         ({"inputs": {"m": {"title": "M", "kinds": ["tif"]}}}, 'inputs.m.kinds[0]: found "tif"; a file ending'),
         ({"parameters": "no.json"}, "parameters: found 'no.json'; a file in the analysis' folder is right."),

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from neurocaas.environment import Environment, EnvironmentSpec, EnvironmentStore, Mount, Placement
+from neurocaas.environment import Damage, Environment, EnvironmentSpec, EnvironmentStore, Mount, Placement
 from neurocaas.environment.builder import Progress
 from neurocaas.errors import EnvironmentBroken, NotFound, Refused
 
@@ -25,6 +26,13 @@ class FakeBuilder:
         self.go.set()
         self.begun = threading.Event()
         self.failure = ""
+        self.released: list[str] = []
+
+    def asked(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, Any]:
+        return {"lock": spec.lock_sha256}
+
+    def identity(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, str]:
+        return {"kind": spec.kind, "platform": "linux", "lock": spec.lock_sha256}
 
     def known(self, spec: EnvironmentSpec) -> dict[str, str] | None:
         return {}
@@ -48,6 +56,12 @@ class FakeBuilder:
 
     def place(self, known: Mapping[str, str], tree: Path, *, progress: Progress) -> Placement | None:
         return Placement((Mount(source=tree, target="/env"),), {}, ("/env/bin",))
+
+    def missing(self, digest: str, known: Mapping[str, str], tree: Path) -> list[Damage]:
+        return []
+
+    def release(self, facts: Mapping[str, str], tree: Path) -> None:
+        self.released.append(facts["python"])
 
 
 @pytest.fixture
@@ -211,8 +225,8 @@ def test_cleaning_takes_damaged_ones_after_a_while(store: EnvironmentStore) -> N
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are(store: EnvironmentStore) -> None:
-    with pytest.raises(Refused, match=r"environment\.kind is 'image'; this site builds python"):
-        store.build(EnvironmentSpec(kind="image", lock=b""))
+    with pytest.raises(Refused, match=r"environment\.kind is 'conda'; this site builds python"):
+        store.build(EnvironmentSpec(kind="conda", lock=b""))
 
 
 @pytest.mark.parametrize("python", ["3", "2.7", "3.11 ", "pypy3.10", "../3.11", "3.11.7.1", ""])

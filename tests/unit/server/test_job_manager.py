@@ -124,7 +124,7 @@ def test_a_silent_runner_is_taken_for_lost_and_its_late_result_changes_nothing(
 def test_what_has_no_instance_yet_is_neither_silent_nor_charged(
     tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]], any_database: str
 ) -> None:
-    world = World(tmp_path, analysis, price=36)
+    world = World(tmp_path, analysis, price=18)
     job, manager = world.submit(numbers(1)), world.manager()
     manager.turn()
     attempt = f"{job.id}/0/1"
@@ -139,13 +139,13 @@ def test_what_has_no_instance_yet_is_neither_silent_nor_charged(
     world.clock.advance(7)
     world.cloud.finish(attempt)
     manager.turn()
-    assert job.stacks.get().charged_nanodollars == 7 * 10**7
+    assert job.stacks.get().charged_nanodollars == 35_000_000
 
 
 def test_what_got_no_instance_in_time_is_tried_again_and_costs_nothing(
     tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]], any_database: str
 ) -> None:
-    world = World(tmp_path, analysis, price=36)
+    world = World(tmp_path, analysis, price=18)
     job, manager = world.submit(numbers(1)), world.manager()
     manager.turn()
     world.clock.advance(600)

@@ -153,3 +153,7 @@ def test_a_key_of_the_bucket_s_own_may_be_used() -> None:
 def test_names_that_no_policy_can_hold_are_refused_in_a_sentence() -> None:
     with pytest.raises(Refused, match="session policy"):
         session_policy("bucket", "site", Scope(own="groups/" + "/".join(["x" * 180] * 5), exchange="exchange/a"))
+
+
+def test_other_partitions_of_aws_have_other_names() -> None:
+    assert "arn:aws-cn:s3:::bucket" in policy_text(policy(Scope(own=OWN), partition="aws-cn"))

@@ -79,12 +79,8 @@ def deploy(site: Site, *, dry_run: bool = False) -> list[Change]:
     Raises Refused if a document is wrong, or not committed: what is deployed must be found in history.
     """
     wanted = declared(site)
-    if not dry_run and (loose := uncommitted(site)):
-        listed = ", ".join(loose)
-        raise Refused(
-            f"{listed}: not committed; what is deployed must be in the source repo's history.",
-            remedy="Commit it (git commit), or see what it would change: neurocaas deploy --dry-run",
-        )
+    if not dry_run:
+        require_committed(site, "neurocaas deploy --dry-run")
     with transaction.atomic():
         found = changes(wanted)
         if not dry_run:
@@ -111,6 +107,16 @@ def changes(wanted: Declared) -> list[Change]:
     before, after = sorted(Operator.objects.values_list("user", flat=True)), sorted(wanted.operators)
     operators = [Change(what="operators", before=before, after=after)] if before != after else []
     return [*groups, *accesses, *operators]
+
+
+def require_committed(site: Site, preview: str) -> None:
+    """Raises Refused if a document is not in the last commit as it is. preview: the command that shows its effect."""
+    if loose := uncommitted(site):
+        listed = ", ".join(loose)
+        raise Refused(
+            f"{listed}: not committed; what is deployed must be in the source repo's history.",
+            remedy=f"Commit it (git commit), or see what it would change: {preview}",
+        )
 
 
 def uncommitted(site: Site) -> list[str]:

@@ -20,10 +20,11 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True, kw_only=True)
 class Carried:
     """What a machine finds of an environment. archives: keys in the store, by where the tree is mounted; image: the
-    reference of an OCI image by its digest."""
+    reference of an OCI image by its digest; engine: what has that image, if it is for this machine."""
 
     archives: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
+    engine: str = ""
 
 
 class Carry(Protocol):
@@ -52,7 +53,7 @@ class Carrying:
     def there(self, environment: Environment, provider: str) -> Carried | None:
         match self._providers(provider).carrier:
             case Carrier.HERE:
-                return Carried(image=environment.image)
+                return Carried(image=environment.image, engine=environment.engine)
             case Carrier.ARCHIVE:
                 archives = _archives(environment)
                 missing = any(self._store.head(key) is None for key in archives.values())

@@ -14,6 +14,7 @@ from neurocaas.settings import Settings
 CHANGED = "changed"
 ENDED = "ended"
 EVERYBODY = "every"
+DROPBOX_ANSWERS = "dropbox-answers"  # the chore that writes into drop-boxes what became of jobs
 
 
 def _folder(settings: Settings) -> Path:
@@ -36,6 +37,8 @@ class Followers:
                 ring(self._folder / name, f"{job_id} {what}")
         if what == ENDED:
             wake(self._settings, "notifications")
+        if self._settings.site.dropboxes:
+            wake(self._settings, DROPBOX_ANSWERS)
 
 
 def everybody(settings: Settings) -> Path:

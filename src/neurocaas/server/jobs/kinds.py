@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEAD_BYTES = 16
+ZIP_TAIL_BYTES = (1 << 16) + 22  # the longest comment, and the record before it
 
 # The first bytes of formats that have a signature; a kind that is not here is taken by its ending alone.
 SIGNATURES: dict[str, tuple[bytes, ...]] = {

@@ -139,6 +139,7 @@ def _document(attempt: Attempt, prepared: Prepared, store: Store, work: Path) ->
         environment=document.AttemptEnvironment(
             digest=environment.digest,
             image=prepared.carried.image,
+            engine=prepared.carried.engine,
             mounts=tuple(
                 document.EnvironmentMount(
                     source=one.source, target=one.target, archive=prepared.carried.archives.get(one.target, "")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from neurocaas.blueprint import Blueprint, Family
 from neurocaas.errors import Refused
-from neurocaas.protocol import MAX_SEED, Dataset, Submission, assemble, plan_for
+from neurocaas.protocol import MAX_SEED, Dataset, PlannedStack, Submission, assemble, plan_for
 from neurocaas.server.analyses import Resolved
 from neurocaas.server.groups.deployed import check_access
 from neurocaas.server.jobs import ledger, reuse
@@ -27,6 +27,7 @@ class Request:
     points: the points of a sweep, as they differ from `config`. timeout_minutes: the person's own bound on each stack,
     which the save price needs. fresh: nothing is answered from earlier results. private: not for the rest of the group.
     provider: whose instances it runs on; "" for the site's first.
+    more_storage_mib: room that each stack needs beyond what its blueprint says, as for data that is packed.
     """
 
     analysis: str
@@ -42,6 +43,7 @@ class Request:
     fresh: bool = False
     private: bool = False
     provider: str = ""
+    more_storage_mib: int = 0
 
 
 class Stage(Protocol):
@@ -77,7 +79,7 @@ def prepare_datasets(site: Site, request: Request, resolved: Resolved, datasets:
     points = tuple(dict(point) for point in request.points)
     submission = Submission(datasets=datasets, config=config, seed=request.seed, points=points)
     plan = plan_for(family, submission, site.run_protocol)
-    stacks = assemble(family, submission, plan)
+    stacks = _roomier(assemble(family, submission, plan), request.more_storage_mib)
     steps = [_step(step.name, family.find(step.analysis), request.timeout_minutes) for step in plan.steps]
     _check_minutes(request.timeout_minutes, steps)
     return Admissible(
@@ -110,6 +112,15 @@ def _row(site: Site, request: Request, resolved: Resolved, submission: Submissio
         provider=site.providers.of(request.provider).name,
         max_instances=version.blueprint.limits.max_instances,
     )
+
+
+def _roomier(stacks: list[PlannedStack], more_mib: int) -> list[PlannedStack]:
+    if not more_mib:
+        return stacks
+    return [
+        replace(one, need=one.need.model_copy(update={"storage_mib": one.need.storage_mib + more_mib}))
+        for one in stacks
+    ]
 
 
 def _check(request: Request) -> None:

@@ -12,6 +12,7 @@ import django
 from django.conf import settings as django_settings
 
 from neurocaas.server.database import configuration, migrate_once
+from neurocaas.server.dropbox.boxes import USER as DROPBOX_USER
 from neurocaas.server.serving.wiring import serve_site
 from neurocaas.server.site import Site
 from neurocaas.settings import Settings
@@ -206,6 +207,7 @@ def _accounts() -> dict[str, Any]:
         "ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED": True,
         "ACCOUNT_EMAIL_SUBJECT_PREFIX": "",
         "ACCOUNT_USERNAME_MIN_LENGTH": 2,
+        "ACCOUNT_USERNAME_BLACKLIST": [DROPBOX_USER],  # whose jobs those of drop-boxes are
         "ACCOUNT_PRESERVE_USERNAME_CASING": False,
         "ACCOUNT_SESSION_REMEMBER": None,
         "ACCOUNT_REAUTHENTICATION_REQUIRED": True,

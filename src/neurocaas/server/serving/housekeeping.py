@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from neurocaas.bell import Bell, ring
 from neurocaas.errors import NeurocaasError
@@ -134,26 +135,36 @@ def main(root: str) -> int:
     with (settings.run / "housekeeping.lock").open("a+", encoding="utf-8") as lock:
         # One before this one may still be ending.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.truncate(0)
-        lock.write(json.dumps({"pid": os.getpid()}))
-        lock.flush()
+        lead(lock)
         log_to(settings.state / "logs" / "housekeeping.log")
         from neurocaas.server.serving.configuration import connect_fully
 
         site = connect_fully(settings)
-        bell = Bell(bell_path(settings))
-        signal.signal(signal.SIGTERM, lambda *_: ring(bell.path, STOP))
-        keeping = Housekeeping(found_chores(), perform=partial(perform, site=site), done=lambda: ring(bell.path, DONE))
-        messages: list[str] = []
-        while STOP not in messages:
-            messages = bell.wait(keeping.turn(messages))
-        bell.close()
-        finished = keeping.finish(FINISH_SECONDS)
-        logging.shutdown()
-        if not finished:
-            # A thread that is in the middle of something would be torn out of an interpreter that is ending.
-            os._exit(0)
+        keep(site, found_chores())
     return 0
+
+
+def lead(lock: TextIO) -> None:
+    """Write into the lock, which is held, who holds it."""
+    lock.truncate(0)
+    lock.write(json.dumps({"pid": os.getpid()}))
+    lock.flush()
+
+
+def keep(site: Site, chores: Iterable[Chore]) -> None:
+    """Do these chores until SIGTERM; only for whoever holds the lock."""
+    bell = Bell(bell_path(site.settings))
+    signal.signal(signal.SIGTERM, lambda *_: ring(bell.path, STOP))
+    keeping = Housekeeping(chores, perform=partial(perform, site=site), done=lambda: ring(bell.path, DONE))
+    messages: list[str] = []
+    while STOP not in messages:
+        messages = bell.wait(keeping.turn(messages))
+    bell.close()
+    finished = keeping.finish(FINISH_SECONDS)
+    logging.shutdown()
+    if not finished:
+        # A thread that is in the middle of something would be torn out of an interpreter that is ending.
+        os._exit(0)
 
 
 def _permission(chore: Chore, settings: Settings) -> contextlib.AbstractContextManager[bool]:

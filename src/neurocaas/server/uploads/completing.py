@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import transaction
 
 from neurocaas.errors import NotFound, NotNow, Refused
-from neurocaas.server.jobs.kinds import HEAD_BYTES, Look, look
+from neurocaas.server.jobs.kinds import HEAD_BYTES, ZIP_TAIL_BYTES, Look, look
 from neurocaas.server.uploads.arriving import check_arrived, join_parts
 from neurocaas.server.uploads.beginning import begin, item_of, locked
 from neurocaas.server.uploads.desk import Desk, find_upload
@@ -26,7 +26,6 @@ from neurocaas.server.uploads.models import ARRIVING, Content, Form, Item, State
 from neurocaas.storage import FileDigest, digest_file, folder_digest, keys
 
 PATIENCE = timedelta(seconds=20)
-_ZIP_TAIL_BYTES = (1 << 16) + 22  # the longest comment, and the record before it
 _NOTHING = FileDigest(sha256="e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", size_bytes=0)
 
 
@@ -182,7 +181,7 @@ def _look(desk: Desk, file: UploadFile) -> Look:
     if desk.multipart is None:
         return look(_where(desk, file))
     head = desk.multipart.head(file.key, HEAD_BYTES)
-    whole = head.startswith(b"PK") and b"PK\x05\x06" in desk.multipart.tail(file.key, _ZIP_TAIL_BYTES)
+    whole = head.startswith(b"PK") and b"PK\x05\x06" in desk.multipart.tail(file.key, ZIP_TAIL_BYTES)
     return Look(head=head, zip=whole)
 
 

@@ -33,8 +33,8 @@ def stage_items(
     faults += filter(None, (fault(one, _given(known[more[name]])) for name, one in others.items()))
     refuse(found, main, faults)
     return datasets(
-        [_reference(main_name, main, one) for one in found],
-        [_reference(name, one, known[more[name]]) for name, one in others.items()],
+        [reference(main_name, main, one) for one in found],
+        [reference(name, one, known[more[name]]) for name, one in others.items()],
     )
 
 
@@ -68,7 +68,8 @@ def _given(item: Item) -> Given:
     )
 
 
-def _reference(name: str, one: Input, item: Item) -> DataRef:
+def reference(name: str, one: Input, item: Item) -> DataRef:
+    """The item as the input `one` of this name."""
     content = item.content
     return DataRef(
         name=name,
