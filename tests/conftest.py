@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from support.aws import as_admin, aws
+from support.batch_place import batch_place
 from support.batch_site import aws_with_containers, batch_site
 from support.containers import containers
 from support.fixtures import local_site, new_database, shared_environments, site, website
@@ -24,6 +25,7 @@ __all__ = [
     "as_admin",
     "aws",
     "aws_with_containers",
+    "batch_place",
     "batch_site",
     "containers",
     "local_site",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ OUTPUTS = {
 def refusal(code: str, message: str, status: int = 400) -> ClientError:
     """What botocore raises when AWS says no."""
     said = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    return ClientError(said, "Operation")  # type: ignore[arg-type]
+    return ClientError(said, "Operation")
 
 
 @dataclass
@@ -89,7 +90,11 @@ class FakeAmazon(Account):
         self.definitions.append({**arguments, "revision": revision, "jobDefinitionArn": arn})
         return {"jobDefinitionArn": arn}
 
+    def get_authorization_token(self) -> dict[str, Any]:
+        return {"authorizationData": [{"authorizationToken": base64.b64encode(b"AWS:secret").decode()}]}
+
     def describe_job_queues(self, jobQueues: list[str]) -> dict[str, Any]:
+        self._note("describe_job_queues")
         return {"jobQueues": [{"computeEnvironmentOrder": [{"computeEnvironment": "arn:environment"}]}]}
 
     def describe_compute_environments(self, computeEnvironments: list[str]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MARGIN_SECONDS = 3600  # to fetch inputs and store results, beside the time that the workflow may take
 LEAST_TIMEOUT_SECONDS = 60
+LEAVING_SECONDS = 5.0
+TROUBLE_SECONDS = 30.0
 BEGUN = "RUNNING"
 ENDED = frozenset({"SUCCEEDED", "FAILED"})
 HOST_GONE = "Host EC2"  # how Batch begins the reason of a job whose instance was taken away
@@ -85,6 +87,8 @@ class AwsProvider:
         self._states: dict[str, State] = {}
         self._whys: dict[str, str] = {}
         self._runnable_since: dict[str, float] = {}
+        self._leaving: dict[str, float] = {}  # handles that were released, and until when each may end by itself
+        self._troubles: dict[str, tuple[float, str]] = {}  # by queue: when it was asked, and what it said
 
     def repository(self) -> str:
         return self._settings.repository or self._stack.repository
@@ -154,6 +158,7 @@ class AwsProvider:
 
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         self._handovers.renew()
+        self._see_off()
         read = {handle: _Allocation.read(handle) for handle in handles}
         try:
             jobs = self._batch.describe([one.job for one in read.values()])
@@ -170,9 +175,10 @@ class AwsProvider:
         self._terminate(handle, "Cancelled.")
 
     def release(self, handle: str) -> None:
-        self._terminate(handle, "Released by the job manager.")
         self._forget(handle)
         self._whys.pop(handle, None)
+        # A runner that has written its record ends by itself, and then Batch counts its job among the successes.
+        self._leaving.setdefault(handle, self._ticks() + LEAVING_SECONDS)
 
     def instances(self) -> list[Instance]:
         try:
@@ -182,12 +188,16 @@ class AwsProvider:
             return []
 
     def events(self) -> list[Hint]:
+        self._see_off()
         return self._events.take() if self._events else []
 
     def filenos(self) -> list[int]:
         return self._events.filenos() if self._events else []
 
     def close(self) -> None:
+        for handle in self._leaving:
+            self._terminate(handle, "Released by the job manager.")
+        self._leaving.clear()
         if self._events is not None:
             self._events.close()
             self._events = None
@@ -245,11 +255,22 @@ class AwsProvider:
         return State.UNAVAILABLE
 
     def _trouble(self, one: _Allocation) -> str:
-        try:
-            return self._batch.trouble(self._stack.queue(one.instance_type, save=one.save))
-        except RemoteFailed as fault:
-            log.warning("%s", fault)
-            return ""
+        """What is wrong with the queue's compute environments, asked for once for all who wait in it."""
+        queue, now = self._stack.queue(one.instance_type, save=one.save), self._ticks()
+        asked_at, said = self._troubles.get(queue, (-math.inf, ""))
+        if now - asked_at >= TROUBLE_SECONDS:
+            try:
+                said = self._batch.trouble(queue)
+            except RemoteFailed as fault:
+                log.warning("%s", fault)
+            self._troubles[queue] = now, said
+        return said
+
+    def _see_off(self) -> None:
+        """End what was released a while ago and may not have ended by itself."""
+        for handle in [one for one, until in self._leaving.items() if self._ticks() >= until]:
+            del self._leaving[handle]
+            self._terminate(handle, "Released by the job manager.")
 
     def _terminate(self, handle: str, reason: str) -> None:
         try:

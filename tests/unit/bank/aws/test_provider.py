@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from neurocaas.bank import Launch, NoCapacity, Placement, State
+from neurocaas.bank import Launch, NoCapacity, Placement, SignsIn, State
 from neurocaas.bank.aws.provider import AwsProvider
 from neurocaas.blueprint import Need
 from neurocaas.errors import Refused
@@ -250,3 +250,41 @@ def test_a_type_that_the_price_list_lacks_is_refused(tmp_path: Path) -> None:
 def test_a_region_without_a_price_list_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r'found "eu-west-1", but the price list is for us-east-1'):
         AwsProvider(settings(tmp_path, region="eu-west-1"))
+
+
+def test_what_is_released_may_end_by_itself_and_is_ended_if_it_does_not(place: Place) -> None:
+    handle = place.launch()
+    place.amazon.moves("job-0", "RUNNING")
+    place.state(handle)
+    place.provider.release(handle)
+    place.provider.release(handle)
+    assert place.provider.events() == []
+    assert place.amazon.calls("terminate_job") == []
+    place.clock.advance(6)
+    place.provider.events()
+    assert [one["jobId"] for one in place.amazon.calls("terminate_job")] == ["job-0"]
+    place.provider.events()
+    assert len(place.amazon.calls("terminate_job")) == 1
+
+
+def test_what_was_released_is_ended_when_its_manager_ends(place: Place) -> None:
+    place.provider.release(place.launch())
+    place.provider.close()
+    assert [one["jobId"] for one in place.amazon.calls("terminate_job")] == ["job-0"]
+
+
+def test_one_question_about_a_queue_serves_all_who_wait_in_it(place: Place) -> None:
+    handles = [place.launch(0), place.launch(1)]
+    for job in ("job-0", "job-1"):
+        place.amazon.moves(job, "RUNNABLE")
+    place.provider.sweep(handles)
+    place.provider.sweep(handles)
+    assert len(place.amazon.calls("describe_job_queues")) == 1
+    place.clock.advance(31)
+    place.provider.sweep(handles)
+    assert len(place.amazon.calls("describe_job_queues")) == 2
+
+
+def test_ecr_is_signed_in_to_by_the_manager(place: Place) -> None:
+    assert isinstance(place.provider, SignsIn)
+    assert place.provider.sign_in() == ("AWS", "secret")
