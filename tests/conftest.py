@@ -20,6 +20,7 @@ from support.containers import containers
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
 from support.slurm import slurm, slurm_session
+from support.slurm_site import slurm_site
 
 __all__ = [
     "as_admin",
@@ -35,6 +36,7 @@ __all__ = [
     "site",
     "slurm",
     "slurm_session",
+    "slurm_site",
     "website",
 ]  # fixtures, which pytest finds by name
 

@@ -156,7 +156,7 @@ class SlurmSave(Document):
 class SlurmType(Document):
     """One instance type: what of a node a stack may have. partition: left out, it is `name`.
 
-    memory_gib: what Slurm may be asked for, of which the runner itself takes a quarter. gres: what Slurm calls its GPUs.
+    memory_gib: what Slurm may be asked for, of which a runner takes a quarter. gres: what Slurm calls its GPUs.
     at_once: how many stacks may be in Slurm at one time, running or waiting; left out, Slurm's own limits do.
     """
 
@@ -184,7 +184,7 @@ class SlurmSettings(Document):
     """A Slurm cluster. instance_types: left out, one for each partition, as `sinfo` tells of it.
 
     shared: the nodes see this site's files at the same paths; else the store is on S3. work: a folder of the nodes' own
-    for what attempts need while they run; left out, they use the site's own folder. python: the interpreter on the nodes
+    for what attempts need while they run; left out, they use the site's own folder. python: the nodes' interpreter
     that has NeuroCAAS; left out, the one that runs the site.
     """
 

@@ -126,11 +126,11 @@ class AwsPlace(Place):
 class SlurmPlace(Place):
     """Two nodes with one CPU each."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "slurm")
-        self.provider = self.open()
-        [one] = self.provider.instance_types()
-        self.placement = Placement(instance_type=one)
+    placement = Placement(
+        instance_type=InstanceType(
+            name="main", provider="slurm", vcpus=1, memory_mib=768, gpus=0, price_per_hour=Decimal(0)
+        )
+    )
 
     def open(self) -> Provider:
         one = SlurmType(name="main", vcpus=1, memory_gib="1", at_once=2)
@@ -163,7 +163,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         yield AwsPlace(folder, request.getfixturevalue("batch_place"))
     elif request.param == "slurm":
         request.getfixturevalue("slurm")
-        yield SlurmPlace(folder)
+        yield SlurmPlace(folder, request.param)
     else:
         yield Place(folder, request.param)
     shutil.rmtree(folder, ignore_errors=True)

@@ -20,8 +20,8 @@ class NoCapacity(NeurocaasError):
 
 class State(StrEnum):
     """What a provider knows of an allocation. PENDING: accepted, not begun. INTERRUPTED: gone too, because the provider
-    took it back. UNAVAILABLE: given up, because no instance could be had for it in time. TIMED_OUT, OUT_OF_MEMORY: gone,
-    because the provider enforced a limit before the runner did."""
+    took it back. UNAVAILABLE: given up, because no instance could be had for it in time. TIMED_OUT, OUT_OF_MEMORY:
+    gone, because the provider enforced a limit before the runner did."""
 
     RUNNING = "running"
     PENDING = "pending"

@@ -76,9 +76,7 @@ def read_sinfo(said: str) -> tuple[Nodes, ...]:
         partition, _, vcpus, memory_mib, gres = (one.rstrip("+") for one in fields)
         if partition and _number(vcpus) and _number(memory_mib):
             gpus, gpu = _gpus(gres)
-            shapes.append(
-                Nodes(partition=partition, vcpus=int(vcpus), memory_mib=int(memory_mib), gpus=gpus, gpu=gpu)
-            )
+            shapes.append(Nodes(partition=partition, vcpus=int(vcpus), memory_mib=int(memory_mib), gpus=gpus, gpu=gpu))
     return tuple(shapes)
 
 

@@ -289,9 +289,7 @@ class SlurmProvider:
     def _is_missing(self, one: _Allocation, tasks: Mapping[Task, TaskState]) -> bool:
         """Whether Slurm's controller should know the task and does not."""
         return not (
-            one.task in tasks
-            or self._batches.unsent(one.name)
-            or self._batches.sent_after(one.name, self._asked_at)
+            one.task in tasks or self._batches.unsent(one.name) or self._batches.sent_after(one.name, self._asked_at)
         )
 
     def _observe(self, handle: str, one: _Allocation, task: TaskState | None) -> State:

@@ -1,0 +1,31 @@
+"""A site whose only provider is the test session's Slurm cluster."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.sites import TestSite, make_site
+from support.slurm import Cluster
+
+
+@pytest.fixture
+def slurm_site(slurm: Cluster, shared_environments: Path) -> Iterator[TestSite]:
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-slurm-site-"))
+    folder.chmod(0o755)
+    site = make_site(folder, shared_environments, **slurm.variables)
+    use_slurm(site)
+    yield site
+    site.end()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def use_slurm(site: TestSite, **settings: object) -> None:
+    document = json.loads((site.root / "site.json").read_text())
+    document |= {"providers": ["slurm"], "slurm": settings}
+    (site.root / "site.json").write_text(json.dumps(document, indent=1))

@@ -1,0 +1,148 @@
+"""Jobs on a real Slurm cluster of two nodes: fan-outs, nodes that fail, limits, cancelling, an ordinary user."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from support.sites import TestSite, kill, until
+from support.slurm import NODES, Cluster, nodes_free
+
+pytestmark = pytest.mark.xdist_group("slurm")
+
+HASH = 'sha256sum < "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/hash.txt"\n'
+OUTPUTS = {"hash": {"kind": "txt", "pattern": "hash.txt"}}
+LIMITS = {"timeout_minutes": 5, "attempts": 3}
+CANCEL_SECONDS = 5.0
+
+
+def declare(site: TestSite, name: str, script: str, **changes: Any) -> None:
+    site.analysis(name, script, **{"outputs": OUTPUTS, "limits": LIMITS} | changes)
+
+
+def submit(site: TestSite, name: str, datasets: int, *options: str) -> str:
+    job: str = site("submit", name, *site.data(datasets), *options, "--json").json["id"]
+    return job
+
+
+def shown(site: TestSite, job: str) -> dict[str, Any]:
+    described: dict[str, Any] = site("show", job, "--json").json
+    return described
+
+
+def running_on(slurm: Cluster) -> set[str]:
+    """The nodes on which something runs now."""
+    return {line.split()[2] for line in slurm.busy() if line.split()[1] == "RUNNING"}
+
+
+def workflows_on(slurm: Cluster, node: str) -> bool:
+    """Whether a workflow runs there: a runner alone has no sandbox."""
+    return any(_program(pid) == "sleep" for pid in slurm.on_node(node))
+
+
+def _program(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8") as name:
+            return name.read().strip()
+    except OSError:
+        return ""
+
+
+def assert_each_ended_once(site: TestSite, described: dict[str, Any], datasets: int) -> None:
+    """Every stack has one attempt that succeeded and whose results it delivered."""
+    assert described["status"] == "succeeded", described
+    assert len(described["stacks"]) == datasets
+    for stack in described["stacks"]:
+        assert Counter(one["status"] for one in stack["attempts"])["succeeded"] == 1
+    out = site.folder / f"out-{described['id']}"
+    site("results", described["id"], "--out", out)
+    assert "certificate valid" in site("verify", out / "certificate.json", out).out
+    assert len(list(out.rglob("hash.txt"))) == datasets
+
+
+def test_sixteen_datasets_go_out_as_one_array_and_run_on_both_nodes(slurm_site: TestSite, slurm: Cluster) -> None:
+    declare(slurm_site, "hash", f"sleep 0.3\n{HASH}")
+    before = len(slurm.jobs())
+    job = submit(slurm_site, "hash", 16)
+    described = slurm_site.wait(job)
+    assert_each_ended_once(slurm_site, described, 16)
+    tasks = slurm.jobs()[before:] if before else slurm.jobs()
+    ours = [one for one in slurm.jobs() if one[4] == max(tasks, key=lambda task: int(task[0]))[4]]
+    assert len(ours) == 16
+    assert {one[3] for one in ours} == set(NODES)
+    assert {one[2] for one in ours} == {"COMPLETED"}
+
+
+def test_a_node_that_fails_ends_no_stack(slurm_site: TestSite, slurm: Cluster) -> None:
+    declare(slurm_site, "hash", f"sleep 3\n{HASH}")
+    job = submit(slurm_site, "hash", 4)
+    until(lambda: all(workflows_on(slurm, node) for node in NODES))
+    slurm.kill_node("n1")
+    described = slurm_site.wait(job)
+    assert_each_ended_once(slurm_site, described, 4)
+    lost = [one for stack in described["stacks"] for one in stack["attempts"] if one["status"] == "failed"]
+    assert [one["reason"] for one in lost] == ["INSTANCE_LOST"]
+    assert "node failed (on n1)" in lost[0]["message"]
+
+
+def test_what_finishes_after_its_node_was_given_up_changes_nothing(slurm_site: TestSite, slurm: Cluster) -> None:
+    declare(slurm_site, "hash", f"sleep 2\n{HASH}")
+    job = submit(slurm_site, "hash", 1)
+    until(lambda: any(workflows_on(slurm, node) for node in NODES))
+    [node] = running_on(slurm)
+    orphan = slurm.on_node(node) - {slurm.processes[node].pid}
+    for pid in orphan:
+        os.kill(pid, signal.SIGSTOP)
+    slurm.kill_daemon(node)
+    described = slurm_site.wait(job)
+    assert_each_ended_once(slurm_site, described, 1)
+    for pid in orphan:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: not slurm.on_node(node))
+    slurm_site("manager", "start")
+    after = shown(slurm_site, job)
+    assert after == described
+    assert [one["status"] for one in after["stacks"][0]["attempts"]] == ["failed", "succeeded"]
+
+
+def test_limits_end_stacks_with_their_reasons(slurm_site: TestSite, slurm: Cluster) -> None:
+    once = {"attempts": 1}
+    declare(slurm_site, "slow", f"sleep 60\n{HASH}", limits={"timeout_minutes": 0.05, **once})
+    declare(slurm_site, "greedy", "head -c 1G /dev/zero | tail -c 1G > /dev/null\n", limits={**LIMITS, **once})
+    jobs = {name: submit(slurm_site, name, 1) for name in ("slow", "greedy")}
+    ended = {name: slurm_site.wait(job)["stacks"][0]["reason"] for name, job in jobs.items()}
+    assert ended == {"slow": "TIMED_OUT", "greedy": "OUT_OF_MEMORY"}
+
+
+def test_cancelling_frees_the_nodes_in_seconds(
+    slurm_site: TestSite, slurm: Cluster, record_property: pytest.RecordProperty
+) -> None:
+    declare(slurm_site, "slow", f"sleep 600\n{HASH}")
+    job = submit(slurm_site, "slow", 4)
+    until(lambda: all(workflows_on(slurm, node) for node in NODES))
+    until(lambda: sum("Slurm" in stack["note"] for stack in shown(slurm_site, job)["stacks"]) == 2)
+    started = time.monotonic()
+    slurm_site("cancel", job)
+    until(nodes_free(slurm))
+    seconds = time.monotonic() - started
+    record_property("figures", f"Slurm: both nodes were free {seconds:.1f} s after `neurocaas cancel` began")
+    assert seconds < CANCEL_SECONDS
+    assert slurm_site.wait(job)["status"] == "cancelled"
+    assert not slurm.busy()
+
+
+def test_a_manager_that_is_killed_is_followed_by_one_that_goes_on(slurm_site: TestSite, slurm: Cluster) -> None:
+    declare(slurm_site, "hash", f"sleep 2\n{HASH}")
+    job = submit(slurm_site, "hash", 4)
+    until(lambda: all(workflows_on(slurm, node) for node in NODES))
+    pid = slurm_site.manager_pid()
+    assert pid is not None
+    kill(pid)
+    described = slurm_site.wait(job)
+    assert_each_ended_once(slurm_site, described, 4)
+    assert [len(stack["attempts"]) for stack in described["stacks"]] == [1] * 4
