@@ -14,11 +14,12 @@ from support.sites import TestSite, make_site
 from support.slurm import Cluster
 
 
-@pytest.fixture
-def slurm_site(slurm: Cluster, shared_environments: Path) -> Iterator[TestSite]:
+@pytest.fixture(scope="module")
+def slurm_site(slurm_session: Cluster, shared_environments: Path) -> Iterator[TestSite]:
+    """One for all tests of a module."""
     folder = Path(tempfile.mkdtemp(prefix="neurocaas-slurm-site-"))
     folder.chmod(0o755)
-    site = make_site(folder, shared_environments, **slurm.variables)
+    site = make_site(folder, shared_environments, **slurm_session.variables)
     use_slurm(site)
     yield site
     site.end()

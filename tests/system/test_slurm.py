@@ -26,7 +26,7 @@ def declare(site: TestSite, name: str, script: str, **changes: Any) -> None:
 
 
 def submit(site: TestSite, name: str, datasets: int, *options: str) -> str:
-    job: str = site("submit", name, *site.data(datasets), *options, "--json").json["id"]
+    job: str = site("submit", name, *site.data(datasets), *options, "--json").json["job"]
     return job
 
 
@@ -59,8 +59,8 @@ def assert_each_ended_once(site: TestSite, described: dict[str, Any], datasets: 
     assert len(described["stacks"]) == datasets
     for stack in described["stacks"]:
         assert Counter(one["status"] for one in stack["attempts"])["succeeded"] == 1
-    out = site.folder / f"out-{described['id']}"
-    site("results", described["id"], "--out", out)
+    out = site.folder / f"out-{described['job']}"
+    site("results", described["job"], "--out", out)
     assert "certificate valid" in site("verify", out / "certificate.json", out).out
     assert len(list(out.rglob("hash.txt"))) == datasets
 
