@@ -50,6 +50,7 @@ ReturnToService=2
 SlurmdTimeout={timeout}
 SchedulerParameters=batch_sched_delay=1,sched_interval=2,bf_interval=2
 PartitionName=main Nodes={nodes} Default=YES MaxTime=INFINITE State=UP
+PartitionName=one Nodes=n1 MaxTime=INFINITE State=UP
 """
 NODE = "NodeName={name} NodeHostname={hostname} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory={memory_mib}\n"
 
