@@ -20,7 +20,7 @@ from support.containers import containers
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
 from support.slurm import slurm, slurm_session
-from support.slurm_site import slurm_site
+from support.slurm_site import nobodys_site, slurm_site
 
 __all__ = [
     "as_admin",
@@ -31,6 +31,7 @@ __all__ = [
     "containers",
     "local_site",
     "new_database",
+    "nobodys_site",
     "s3_endpoint",
     "shared_environments",
     "site",

@@ -45,7 +45,7 @@ def nginx_is_there() -> bool:
 
 
 def slurm_is_there() -> bool:
-    """Its daemons, of which tests make a cluster of their own. Debian keeps them in a folder that only root has on PATH."""
+    """Its daemons, of which tests make a cluster; Debian keeps them in a folder that only root has on PATH."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     return all(shutil.which(name, path=path) is not None for name in ("slurmctld", "slurmd", "sbatch"))
 

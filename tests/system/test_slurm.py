@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import time
 from collections import Counter
 from datetime import datetime
@@ -15,6 +16,7 @@ import pytest
 
 from support.sites import TestSite, kill, until
 from support.slurm import NODES, Cluster, nodes_free
+from support.slurm_site import NOBODY, NobodysSite
 
 pytestmark = pytest.mark.xdist_group("slurm")
 
@@ -23,7 +25,7 @@ OUTPUTS = {"hash": {"kind": "txt", "pattern": "hash.txt"}}
 LIMITS = {"timeout_minutes": 5, "attempts": 3}
 CANCEL_SECONDS = 5.0
 EFFICIENCY = 0.9
-ROUNDS = 1_000_000  # some seconds of a core
+BURN = "for ((i = 0; i < 2000000; i++)); do :; done"  # some seconds of a core
 HARDWARE = {"vcpus": 1, "memory_gib": "0.25", "storage_gib": "0.1"}
 
 
@@ -155,28 +157,51 @@ def test_a_manager_that_is_killed_is_followed_by_one_that_goes_on(slurm_site: Te
     assert [len(stack["attempts"]) for stack in described["stacks"]] == [1] * 4
 
 
+def test_an_ordinary_user_needs_no_rights_on_the_cluster(nobodys_site: NobodysSite, slurm: Cluster) -> None:
+    declare(nobodys_site, "users", f"sleep 0.3; id -u\n{HASH}")
+    data = nobodys_site.data(4)
+    nobodys_site.own()
+    job: str = nobodys_site("submit", "users", *data, "--json").json["job"]
+    assert_each_ended_once(nobodys_site, nobodys_site.wait(job), 4)
+    users = set(slurm.ask("squeue", "--noheader", "--states=all", "--format=%U|%j").splitlines())
+    assert any(line.startswith(f"{NOBODY}|neurocaas-") for line in users)
+
+
 def test_two_nodes_take_half_the_time_of_one(
     slurm_site: TestSite, slurm: Cluster, record_property: pytest.RecordProperty
 ) -> None:
-    # Another program on this machine's cores takes from two nodes what it does not take from one: so the best of three.
-    burn = f"for ((i = 0; i < {ROUNDS}; i++)); do :; done\n{HASH}"
+    # What else runs on this machine's cores takes from two nodes what it does not take from one, so two processes
+    # without Slurm are timed beside one, and the best of three rounds counts.
+    burn = f"{BURN}\n{HASH}"
     declare(slurm_site, "burn1", burn, hardware=HARDWARE | {"instance_type": "one"})
     declare(slurm_site, "burn2", burn, hardware=HARDWARE | {"instance_type": "main"})
-    best = 0.0
+    best, figures = 0.0, ""
     for _ in range(3):
         seconds = []
         for name in ("burn1", "burn2"):
             job = submit(slurm_site, name, 8, "--fresh")
             assert slurm_site.wait(job, 300)["status"] == "succeeded"
             seconds.append(makespan_seconds(slurm_site, job))
-        best = max(best, seconds[0] / (2 * seconds[1]))
+        possible = min(1.0, burnt_seconds(1) / burnt_seconds(2))
+        efficiency = seconds[0] / (2 * seconds[1])
+        if efficiency / possible > best:
+            best = efficiency / possible
+            figures = (
+                f"Slurm: 8 datasets took {seconds[0]:.1f} s on one node, {seconds[1]:.1f} s on two: efficiency "
+                f"{efficiency:.2f}, where two bare processes at that moment had {possible:.2f}"
+            )
         if best >= EFFICIENCY:
             break
-    record_property(
-        "figures",
-        f"Slurm: 8 datasets took {seconds[0]:.1f} s on one node, {seconds[1]:.1f} s on two: efficiency {best:.2f}",
-    )
-    assert best >= EFFICIENCY
+    record_property("figures", figures)
+    assert best >= EFFICIENCY, figures
+
+
+def burnt_seconds(processes: int) -> float:
+    """How long so many processes take to do at the same time what a workflow does."""
+    started = time.monotonic()
+    running = [subprocess.Popen(["bash", "-c", BURN]) for _ in range(processes)]
+    assert [one.wait() for one in running] == [0] * processes
+    return time.monotonic() - started
 
 
 def makespan_seconds(site: TestSite, job: str) -> float:
