@@ -12,6 +12,7 @@ SINFO_FORMAT = "%R|%a|%c|%m|%G"
 
 # The job names of this package's own: whatever else the user has in Slurm is none of our business.
 NAME = re.compile(r"neurocaas-[0-9a-f]{16}")
+WORD = re.compile(r"\w[\w.-]*")
 
 Task = tuple[str, int]  # a batch's job name and the index in its array
 
@@ -74,7 +75,7 @@ def read_sinfo(said: str) -> tuple[Nodes, ...]:
         if len(fields) != 5 or fields[1] != "up":
             continue
         partition, _, vcpus, memory_mib, gres = (one.rstrip("+") for one in fields)
-        if partition and _number(vcpus) and _number(memory_mib):
+        if WORD.fullmatch(partition) and _number(vcpus) and _number(memory_mib):
             gpus, gpu = _gpus(gres)
             shapes.append(Nodes(partition=partition, vcpus=int(vcpus), memory_mib=int(memory_mib), gpus=gpus, gpu=gpu))
     return tuple(shapes)
@@ -88,7 +89,7 @@ def _gpus(gres: str) -> tuple[int, str]:
         model, _, count = rest.rpartition(":")
         if kind == "gpu" and _number(count):
             gpus += int(count)
-            kinds.append(model)
+            kinds.append(model if WORD.fullmatch(model) else "")
     return gpus, kinds[0] if len(set(kinds)) == 1 else ""
 
 

@@ -99,6 +99,7 @@ class SlurmProvider:
         self._to_interrupt: set[str] = set()
         self._interrupted: set[str] = set()
         self._leaving: dict[str, float] = {}  # released handles, and when they are to be gone
+        self._heard: set[str] = set()  # attempts whose runners rang: they have begun, whatever an older answer says
         self._hints: list[Hint] = []
 
     def repository(self) -> str:
@@ -192,6 +193,7 @@ class SlurmProvider:
         for kept in (self._held, self._states, self._whys):
             kept.pop(handle, None)
         self._interrupted.discard(handle)
+        self._heard.discard(_Allocation.read(handle).attempt)
         os.eventfd_write(self._wake, 1)
 
     def instances(self) -> list[Instance]:
@@ -203,6 +205,7 @@ class SlurmProvider:
         for message in self._bell.drain() if self._bell else ():
             what, _, attempt = message.partition(" ")
             self._hints.append(Hint(attempt=attempt, what=what))
+            self._heard.add(attempt)
         try:
             self._act()
         except ASKED as fault:
@@ -297,6 +300,8 @@ class SlurmProvider:
             return State.UNAVAILABLE
         if task is not None:
             state, why = words.state_of(task), words.why(task)
+            if state is State.PENDING and task.state != "SUSPENDED" and one.attempt in self._heard:
+                state, why = State.RUNNING, ""
             if state is State.UNAVAILABLE:
                 self._leaving[handle] = self._ticks()
         elif batch := self._batches.unsent(one.name):

@@ -64,7 +64,7 @@ def test_accounting_is_read() -> None:
 
 
 def test_shapes_of_nodes_are_read() -> None:
-    said = "main|up|4|8000|(null)\ngpu|up|32+|128000+|gpu:a100:4(S:0-1),tmpdisk:9\nold|down|4|8000|(null)\n"
+    said = "main|up|4|8000|(null)\ngpu|up|32+|128000+|gpu:a100:4(S:0-1),tmpdisk:9\nold|down|4|8000|(null)\na b|up|4|8000|(null)\n"
     main, gpu = read_sinfo(said)
     assert (main.partition, main.vcpus, main.memory_mib, main.gpus, main.gpu) == ("main", 4, 8000, 0, "")
     assert (gpu.partition, gpu.vcpus, gpu.memory_mib, gpu.gpus, gpu.gpu) == ("gpu", 32, 128000, 4, "a100")

@@ -15,6 +15,7 @@ from neurocaas.bank import Carrier, Launch, NoCapacity, Placement, State
 from neurocaas.bank.slurm.answers import Nodes, Task, TaskState
 from neurocaas.bank.slurm.commands import NotAnswering, Slurm, complaint
 from neurocaas.bank.slurm.provider import FRESH_SECONDS, LEAVE_SECONDS, SlurmProvider
+from neurocaas.bell import ring
 from neurocaas.blueprint import Need
 from neurocaas.documents import parse
 from neurocaas.errors import NeurocaasError, Refused, Unavailable
@@ -136,6 +137,16 @@ def test_many_hints_ask_the_controller_once(place: Place) -> None:
         for handle in handles:
             place.provider.sweep([handle])
     assert place.slurm.asked == ["tasks"]
+
+
+def test_a_runner_that_rang_has_begun_whatever_was_said_before(place: Place) -> None:
+    place.provider.start()
+    handle = place.launch()
+    place.provider.events()
+    assert place.provider.sweep([handle]) == {handle: State.PENDING}
+    ring(place.root / ".neurocaas" / "run" / "slurm.bell", "exit job/1/1")
+    assert [hint.what for hint in place.provider.events()] == ["exit"]
+    assert place.provider.sweep([handle]) == {handle: State.RUNNING}
 
 
 def test_a_document_is_for_this_user_alone(place: Place) -> None:
