@@ -20,7 +20,7 @@ from support.containers import containers
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
 from support.slurm import slurm, slurm_session
-from support.slurm_site import nobodys_site, slurm_site
+from support.slurm_site import nobodys_site, slurm_site, slurm_site_on_s3
 
 __all__ = [
     "as_admin",
@@ -38,6 +38,7 @@ __all__ = [
     "slurm",
     "slurm_session",
     "slurm_site",
+    "slurm_site_on_s3",
     "website",
 ]  # fixtures, which pytest finds by name
 

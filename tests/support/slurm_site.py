@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import neurocaas
+from support.aws import Aws
 from support.sites import Answer, TestSite, make_site
 from support.slurm import Cluster
 
@@ -27,6 +28,22 @@ def slurm_site(slurm_session: Cluster, shared_environments: Path) -> Iterator[Te
     folder.chmod(0o755)
     site = make_site(folder, shared_environments, **slurm_session.variables)
     use_slurm(site)
+    yield site
+    site.end()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def slurm_site_on_s3(slurm: Cluster, aws: Aws, shared_environments: Path) -> Iterator[TestSite]:
+    """Its nodes share no files with it: all goes through a bucket, and a folder of the nodes' own."""
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-slurm-s3-"))
+    folder.chmod(0o755)
+    bucket = aws.bucket()
+    site = make_site(folder, shared_environments, **slurm.variables, **aws.variables)
+    use_slurm(site, shared=False, work=str(folder / "scratch"))
+    document = json.loads((site.root / "site.json").read_text())
+    document |= {"store": f"s3://{bucket}/site", "storage": {"runner_role": aws.runner_role(bucket)}}
+    (site.root / "site.json").write_text(json.dumps(document, indent=1))
     yield site
     site.end()
     shutil.rmtree(folder, ignore_errors=True)

@@ -167,6 +167,21 @@ def test_an_ordinary_user_needs_no_rights_on_the_cluster(nobodys_site: NobodysSi
     assert any(line.startswith(f"{NOBODY}|neurocaas-") for line in users)
 
 
+def test_nodes_that_share_no_files_bring_what_they_need_once(slurm_site_on_s3: TestSite, slurm: Cluster) -> None:
+    site = slurm_site_on_s3
+    declare(site, "brought", f"sleep 0.3\n{HASH}")
+    job = submit(site, "brought", 4)
+    assert_each_ended_once(site, site.wait(job), 4)
+    scratch = site.folder / "scratch"
+    until(lambda: [one.name for one in scratch.iterdir()] == ["shelf"])
+    brought = [one.name for one in (scratch / "shelf").iterdir() if not one.name.startswith(".")]
+    assert brought
+    stays = {one.name: one.stat().st_ino for one in (scratch / "shelf").iterdir()}
+    again = submit(site, "brought", 2, "--fresh")
+    assert_each_ended_once(site, site.wait(again), 2)
+    assert {one.name: one.stat().st_ino for one in (scratch / "shelf").iterdir()} == stays
+
+
 def test_two_nodes_take_half_the_time_of_one(
     slurm_site: TestSite, slurm: Cluster, record_property: pytest.RecordProperty
 ) -> None:
