@@ -17,6 +17,7 @@ from support.aws import as_admin, aws
 from support.batch_place import batch_place
 from support.batch_site import aws_with_containers, batch_site
 from support.containers import containers
+from support.engine import engine
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
 from support.slurm import slurm, slurm_session
@@ -29,6 +30,7 @@ __all__ = [
     "batch_place",
     "batch_site",
     "containers",
+    "engine",
     "local_site",
     "new_database",
     "nobodys_site",

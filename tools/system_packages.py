@@ -55,6 +55,28 @@ def munge_is_there() -> bool:
     return shutil.which("munged", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
 
+def podman_is_there() -> bool:
+    return shutil.which("podman") is not None
+
+
+def runc_is_there() -> bool:
+    """What Podman starts containers with in tests: Debian's other choice refuses machines with both cgroup versions."""
+    return shutil.which("runc", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
+
+
+def catatonit_is_there() -> bool:
+    """The first process of Podman's containers."""
+    return shutil.which("catatonit") is not None
+
+
+def mmdebstrap_is_there() -> bool:
+    return shutil.which("mmdebstrap") is not None
+
+
+def docker_registry_is_there() -> bool:
+    return shutil.which("docker-registry") is not None
+
+
 RUNNING: dict[str, Callable[[], bool]] = {
     "ca-certificates": certificates_are_there,
     "bubblewrap": bubblewrap_is_there,
@@ -67,6 +89,11 @@ TESTING: dict[str, Callable[[], bool]] = {
     "nginx": nginx_is_there,
     "slurm-wlm": slurm_is_there,
     "munge": munge_is_there,
+    "podman": podman_is_there,
+    "runc": runc_is_there,
+    "catatonit": catatonit_is_there,
+    "mmdebstrap": mmdebstrap_is_there,
+    "docker-registry": docker_registry_is_there,
 }
 PURPOSES = {"demo": RUNNING, "test": TESTING}
 

@@ -100,6 +100,7 @@ def open_simulated(root: Path, cloud: SimulatedCloud) -> SimulatedSite:
 def job_manager(site: SimulatedSite) -> JobManager:
     """With the real certificate and the real summary, which are part of what many stacks cost."""
     from neurocaas.server.groups.deployed import deployed_profile
+    from neurocaas.server.hardware.recording import Recording
     from neurocaas.server.jobs.carrying import Carrying
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
@@ -124,6 +125,7 @@ def job_manager(site: SimulatedSite) -> JobManager:
         following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
+        look_at_instances=Recording(provider=site.cloud, rules=settings.site.hardware).look,
         followers=Followers(settings),
         clock=site.cloud.clock,
         ticks=site.cloud.clock.ticks,

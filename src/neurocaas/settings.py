@@ -207,6 +207,20 @@ class SlurmSettings(Document):
         return self
 
 
+class HardwareSettings(Document):
+    """When an instance is flagged, and when it is ended.
+
+    unclaimed_minutes: how long one may run for nobody. grace_minutes: how long after that the job manager ends it;
+    null, it only says so. margin_minutes: what an attempt may take beside its workflow's timeout. cost_dollars: what
+    one instance may cost; null, anything.
+    """
+
+    unclaimed_minutes: Annotated[float, Field(gt=0)] = 15
+    grace_minutes: Annotated[float, Field(ge=0)] | None = 15
+    margin_minutes: Annotated[float, Field(ge=0)] = 60
+    cost_dollars: Annotated[Decimal, Field(gt=0)] | None = Decimal(100)
+
+
 def _apart(boxes: dict[str, str]) -> dict[str, str]:
     """A submission in a place of two analyses would start two jobs."""
     places = [f"{url.rstrip('/')}/" for url in boxes.values()]
@@ -241,6 +255,7 @@ class SiteDocument(Document):
     fetching: FetchLimits = FetchLimits()
     aws: AwsSettings | None = None
     slurm: SlurmSettings = SlurmSettings()
+    hardware: HardwareSettings = HardwareSettings()
     dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
     result_buckets: tuple[str, ...] = ()
 

@@ -53,13 +53,89 @@ class Machine:
 
 
 @dataclass
+class SimulatedFleet:
+    """The instances of the simulated cloud, as it reports them.
+
+    keep_seconds: for how long one idles after its attempt, and serves the next one of its type and price, before it
+    ends. strays: ids of those that run for nobody and never will end by themselves.
+    """
+
+    name: str
+    clock: FakeClock
+    keep_seconds: float = 0
+    strays: set[str] = field(default_factory=set)
+    _all: dict[str, Instance] = field(default_factory=dict)
+    _idle_since: dict[str, datetime] = field(default_factory=dict)
+    _of: dict[str, str] = field(default_factory=dict)  # the instance of each attempt that runs
+    _told: set[str] = field(default_factory=set)
+
+    def stray(self, placement: Placement) -> str:
+        """An instance that nobody asked for. Returns its id."""
+        self.strays.add(instance := self._boot(placement))
+        return instance
+
+    def begin(self, attempt: str, placement: Placement) -> None:
+        """The attempt gets an instance that idles, or else a new one."""
+        self._retire()
+        wanted = (placement.instance_type.name, placement.saves)
+        idle = [one for one in self._idle_since if (self._all[one].instance_type, self._all[one].save) == wanted]
+        instance = idle[0] if idle else self._boot(placement)
+        self._idle_since.pop(instance, None)
+        one = self._all[instance]
+        self._all[instance] = replace(one, attempts=(*one.attempts, attempt))
+        self._of[attempt] = instance
+
+    def free(self, attempt: str, reason: str) -> None:
+        """The attempt leaves its instance, which ends for this reason, or idles if there is none."""
+        instance = self._of.pop(attempt)
+        if reason or not self.keep_seconds:
+            self._end(instance, self.clock(), reason or "Its attempt ended.")
+        else:
+            self._idle_since[instance] = self.clock()
+
+    def end(self, instance: str) -> None:
+        self._end(instance, self.clock(), "It was ended on request.")
+
+    def report(self) -> list[Instance]:
+        self._retire()
+        found = [one for one in self._all.values() if one.ended_at is None or one.id not in self._told]
+        self._told |= {one.id for one in found if one.ended_at is not None}
+        return found
+
+    def _boot(self, placement: Placement) -> str:
+        instance = Instance(
+            provider=self.name,
+            id=f"i-{len(self._all):05}",
+            instance_type=placement.instance_type.name,
+            price_per_hour=placement.price_per_hour,
+            started_at=self.clock(),
+            save=placement.saves,
+        )
+        self._all[instance.id] = instance
+        return instance.id
+
+    def _retire(self) -> None:
+        for instance, since in [*self._idle_since.items()]:
+            over = since + timedelta(seconds=self.keep_seconds)
+            if over <= self.clock():
+                self._end(instance, over, "It had idled for long enough.")
+
+    def _end(self, instance: str, at: datetime, reason: str) -> None:
+        self.strays.discard(instance)
+        self._idle_since.pop(instance, None)
+        if self._all[instance].ended_at is None:
+            self._all[instance] = replace(self._all[instance], ended_at=at, reason=reason)
+
+
+@dataclass
 class SimulatedCloud:
     """A provider whose instances are entries in a table, on a clock that stands still until it is moved.
 
     It outlives the job managers that use it, as a real one does. With `run_seconds` each workflow takes as long as that
     says, after `provisioning_seconds`, and `step` moves the clock to what happens next; without, a test says when each
     ends, is lost, or goes silent. capacity: instances of each type at one time; None: as many as are asked for.
-    interrupted_after: seconds after which the provider takes an attempt's instance back; None for never.
+    interrupted_after: seconds after which the provider takes an attempt's instance back; None for never. fleet: the
+    instances below the attempts; one for each, unless it is told to keep them.
     """
 
     store: Store
@@ -76,6 +152,7 @@ class SimulatedCloud:
     catalogue: tuple[InstanceType, ...] = ()
     launched: list[str] = field(default_factory=list)
     machines: list[Machine] = field(default_factory=list)
+    fleet: SimulatedFleet = field(init=False)
     _running: dict[str, Machine] = field(default_factory=dict)
     _busy: Counter[str] = field(default_factory=Counter)
     _interrupted: set[str] = field(default_factory=set)
@@ -83,6 +160,9 @@ class SimulatedCloud:
     _unavailable: dict[str, str] = field(default_factory=dict)  # those that got none in time, and why
     _hints: list[Hint] = field(default_factory=list)
     _agenda: list[tuple[datetime, int, str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.fleet = SimulatedFleet(name=self.name, clock=self.clock)
 
     @property
     def running(self) -> list[str]:
@@ -95,20 +175,27 @@ class SimulatedCloud:
 
     def finish(self, attempt: str, *, reason: str = "", message: str = "") -> None:
         """The runner of this attempt writes its exit record, and its instance goes."""
-        document = self._end(attempt).document
-        record = exit_record(document, reason=reason, message=message, at=self.clock())
+        machine = self._end(attempt)
+        document = machine.document
+        begun = min(machine.started_at + timedelta(seconds=self.provisioning_seconds), self.clock())
+        record = exit_record(document, reason=reason, message=message, at=self.clock(), begun_at=begun)
         self.store.create(keys.exit_record(document["prefix"]), json.dumps(record).encode())
         self._hints.append(Hint(attempt=attempt, what="exit"))
 
     def lose(self, attempt: str) -> None:
         """The instance of this attempt goes away without a word."""
-        self._end(attempt)
+        self._end(attempt, "Its provider took it.")
         self._hints.append(Hint(attempt=attempt, what="gone"))
 
     def take_back(self, attempt: str) -> None:
         """The provider wants the instance of this attempt for somebody else."""
         self._interrupted.add(attempt)
         self.lose(attempt)
+
+    def reclaim(self, attempt: str, *, reason: str, message: str) -> None:
+        """The provider wants the instance back, and its runner has time to say how it ended."""
+        self._interrupted.add(attempt)
+        self.finish(attempt, reason=reason, message=message)
 
     def hold(self, attempt: str, why: str) -> None:
         """The attempt waits for its instance: it was accepted, but has not begun."""
@@ -184,6 +271,7 @@ class SimulatedCloud:
         instance = Machine(document=dict(launch.document), placement=launch.placement, started_at=now)
         self._running[attempt] = instance
         self.machines.append(instance)
+        self.fleet.begin(attempt, launch.placement)
         self._busy[launch.placement.instance_type.name] += 1
         if (after := self.interrupted_after(attempt, launch.placement)) is not None:
             self._plan(now + timedelta(seconds=after), attempt, "interrupt")
@@ -213,7 +301,11 @@ class SimulatedCloud:
             self._end(handle)
 
     def instances(self) -> list[Instance]:
-        return []
+        return self.fleet.report()
+
+    def end_instance(self, instance: Instance) -> bool:
+        self.fleet.end(instance.id)
+        return True
 
     def events(self) -> list[Hint]:
         hints, self._hints = self._hints, []
@@ -232,9 +324,10 @@ class SimulatedCloud:
             return State.UNAVAILABLE
         return State.INTERRUPTED if attempt in self._interrupted else State.GONE
 
-    def _end(self, attempt: str) -> Machine:
+    def _end(self, attempt: str, reason: str = "") -> Machine:
         instance = self._running.pop(attempt)
         instance.ended_at = self.clock()
+        self.fleet.free(attempt, reason)
         self._busy[instance.placement.instance_type.name] -= 1
         return instance
 
@@ -272,12 +365,14 @@ class Mortal:
         return call
 
 
-def exit_record(document: Mapping[str, Any], *, reason: str, message: str, at: datetime) -> dict[str, Any]:
+def exit_record(
+    document: Mapping[str, Any], *, reason: str, message: str, at: datetime, begun_at: datetime | None = None
+) -> dict[str, Any]:
     """What a runner writes last, for an attempt document: a success if `reason` is empty.
 
     What is delivered depends on inputs, config and seed alone, as that of a reproducible workflow.
     """
-    time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    began, ended = (one.isoformat(timespec="milliseconds").replace("+00:00", "Z") for one in (begun_at or at, at))
     worked_on = {"inputs": [one["sha256"] for one in document["inputs"]], "config": document["config"]}
     seeded = worked_on | {"seed": document["seed"]}
     paths = [one["pattern"] for one in document["outputs"]] or ["result.txt"]
@@ -288,8 +383,8 @@ def exit_record(document: Mapping[str, Any], *, reason: str, message: str, at: d
         "reason": reason,
         "message": message,
         "exit_code": 1 if reason else 0,
-        "started_at": time,
-        "ended_at": time,
+        "started_at": began,
+        "ended_at": ended,
         "outputs": [
             {"path": path, "size_bytes": 2, "sha256": digest_of(seeded | {"path": path})}
             for path in ([] if reason else paths)

@@ -266,6 +266,38 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
         second.close()
 
 
+def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: Place, provider: Provider) -> None:
+    launch = place.launch()
+    handle = provider.launch(launch)
+    [running] = provider.instances()
+    assert (running.provider, running.attempts, running.ended_at) == (provider.name, (launch.attempt,), None)
+    assert provider.instances() == [running]
+    provider.release(handle)
+    [ended] = provider.instances()
+    assert (ended.id, ended.started_at, ended.attempts) == (running.id, running.started_at, running.attempts)
+    assert ended.ended_at is not None
+    assert ended.ended_at >= ended.started_at
+    assert ended.reason
+    provider.sweep([handle])
+    assert provider.instances() == []
+
+
+def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None:
+    first = place.open()
+    launch = place.launch()
+    handle = first.launch(launch)
+    [begun] = first.instances()
+    first.close()
+    second = place.open()
+    try:
+        second.adopt([handle])
+        assert second.instances() == [begun]
+        second.release(handle)
+        assert [one.id for one in second.instances() if one.ended_at] == [begun.id]
+    finally:
+        second.close()
+
+
 def test_what_was_never_launched_is_not_found(place: Place, provider: Provider) -> None:
     launch = place.launch()
     assert provider.find(launch.attempt, launch.work) is None

@@ -153,14 +153,19 @@ def policies_of(key: str, token: str | None) -> list[list[dict[str, Any]]] | str
         if datetime.now(UTC) > role.expiration.replace(tzinfo=UTC):
             return "The provided token has expired"
         of_role = iam.get_role_by_arn(role.role_arn)
-        texts = [*of_role.policies.values(), *(one.document for one in of_role.managed_policies.values())]
+        texts = [*of_role.policies.values(), *map(_current, of_role.managed_policies.values())]
         session = [json.loads(role.policy)] if role.policy else []
         return [[json.loads(one) for one in texts], *([session] if session else [])]
     for user in iam.users.values():
         if any(one.access_key_id == key and one.status == "Active" for one in user.access_keys):
-            texts = [*user.policies.values(), *(one.document for one in user.managed_policies.values())]
+            texts = [*user.policies.values(), *map(_current, user.managed_policies.values())]
             return [[json.loads(one) for one in texts]]
     return "The AWS Access Key Id you provided does not exist in our records"
+
+
+def _current(policy: Any) -> str:
+    """The text of a managed policy: that of the version in force."""
+    return str(next(one.document for one in policy.versions if one.version_id == policy.default_version_id))
 
 
 def permits(policies: list[dict[str, Any]], action: str, resource: str, context: dict[str, str]) -> bool:
@@ -209,10 +214,26 @@ def refuse(problem: str, start_response: Any) -> list[bytes]:
     return [body]
 
 
-def _let_jobs_stop() -> None:
-    """Batch ends a container with SIGTERM, and with SIGKILL half a minute later; moto's begins with that."""
+def _run_jobs_as_batch_does() -> None:
+    """A job is STARTING while its image is pulled, where moto says RUNNING; it is ended by SIGTERM, and by SIGKILL half
+    a minute later, where moto begins with that."""
+    from docker.errors import ImageNotFound
     from docker.models.containers import Container
+    from moto.batch.models import Job
 
+    advance, pulling = Job.advance, Lock()
+
+    def pull_and_advance(job: Job) -> None:
+        if job.status == "STARTING" and job.job_definition.container_properties:
+            image = job.job_definition.container_properties["image"]
+            with pulling:
+                try:
+                    job.docker_client.images.get(image)
+                except ImageNotFound:
+                    job.docker_client.images.pull(image)
+        advance(job)
+
+    Job.advance = pull_and_advance
     Container.kill = lambda self, signal=None: self.stop(timeout=30)
 
 
@@ -223,7 +244,7 @@ def main(port: int) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import run_simple
 
-    _let_jobs_stop()
+    _run_jobs_as_batch_does()
     complete()
     app = Enforcing(DomainDispatcherApplication(create_backend_app))
     run_simple("127.0.0.1", port, app, threaded=True, request_handler=MotoRequestHandler)

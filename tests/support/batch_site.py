@@ -1,4 +1,4 @@
-"""A site on an emulated AWS whose Batch really runs containers: moto, Podman, a registry, and queues for one type."""
+"""A site on an emulated AWS whose Batch really runs containers: moto, Podman, a registry, and the site's own stack."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from support.amazon import state_change
 from support.aws import Aws, serving
 from support.containers import Containers
+from support.engine import own_base
 from support.sites import TestSite, make_site
 
-STACK = "neurocaas"
 INSTANCE_TYPE = "m5.xlarge"
-QUEUES = {"JobQueueM5XlargeOnDemand": "EC2", "JobQueueM5XlargeSpot": "SPOT"}
-# What `neurocaas deploy` makes is made here by hand, until a site is deployed by it: then this dictionary of outputs
-# is what is read back, and `Resources` is all that changes.
-NOTHING_AT_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]}
+QUEUES = ("JobQueueM5XlargeOnDemand", "JobQueueM5XlargeSpot")
 
 
 @pytest.fixture(scope="session")
@@ -35,25 +33,20 @@ def aws_with_containers(containers: Containers, tmp_path_factory: pytest.TempPat
 
 @dataclass(frozen=True, kw_only=True)
 class BatchSite:
-    """A site whose only provider is AWS."""
+    """A site whose only provider is AWS. outputs: of its stack."""
 
     site: TestSite
     aws: Aws
     containers: Containers
-    bucket: str
     outputs: dict[str, str]
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """All Batch jobs of this site's queues, as Batch describes them."""
+    def jobs(self, job: str) -> list[dict[str, Any]]:
+        """The Batch jobs of a job's attempts, as Batch describes them."""
         batch = self.aws.client("batch")
-        listed = [
-            one["jobId"]
-            for queue in QUEUES
-            for one in batch.list_jobs(jobQueue=self.outputs[queue], filters=[{"name": "JOB_NAME", "values": ["*"]}])[
-                "jobSummaryList"
-            ]
-        ]
-        return list(batch.describe_jobs(jobs=listed)["jobs"]) if listed else []
+        named = [{"name": "JOB_NAME", "values": [f"{job}-*"]}]
+        queues = [batch.list_jobs(jobQueue=self.outputs[one], filters=named)["jobSummaryList"] for one in QUEUES]
+        ids = [one["jobId"] for listed in queues for one in listed]
+        return list(batch.describe_jobs(jobs=ids)["jobs"]) if ids else []
 
     def tell(self, attempt: str, status: str) -> None:
         """What EventBridge would send, which moto does not."""
@@ -63,77 +56,40 @@ class BatchSite:
         self.aws.client("sqs").send_message(QueueUrl=self.outputs["EventsQueueUrl"], MessageBody=message)
 
     def keys(self, prefix: str) -> list[str]:
-        pages = self.aws.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [one["Key"] for page in pages for one in page.get("Contents", [])]
+        """The keys in the site's store."""
+        pages = self.aws.client("s3").get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self.outputs["StoreBucket"], Prefix=prefix)
+        return [one["Key"] for page in found for one in page.get("Contents", [])]
 
 
 @pytest.fixture(scope="module")
-def batch_site(aws_with_containers: Aws, containers: Containers, shared_environments: Path) -> Iterator[BatchSite]:
-    """One site for all tests of a module: an image is made and pulled once."""
-    aws, folder = aws_with_containers, Path(tempfile.mkdtemp(prefix="neurocaas-batch-"))
+def batch_site(
+    aws_with_containers: Aws, containers: Containers, shared_environments: Path, engine: str
+) -> Iterator[BatchSite]:
+    """One site for all tests of a module, deployed as a person does: an image is made and pulled once."""
+    own_base(shared_environments)
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-batch-"))
     folder.chmod(0o755)
-    bucket = aws.bucket()
-    outputs = deploy(aws, bucket)
-    site = make_site(folder, shared_environments, bundled=True, **aws.variables)
-    document = json.loads((site.root / "site.json").read_text()) | {
-        "providers": ["aws"],
-        "store": f"s3://{bucket}/site",
-        "storage": {"runner_role": outputs["RunnerRoleArn"]},
-        "aws": {
-            "region": aws.region,
-            "stack": STACK,
+    site = make_site(folder, shared_environments, bundled=True, **aws_with_containers.variables)
+    try:
+        aws = {
+            "stack": f"t{uuid4().hex[:9]}",
             "instance_types": [INSTANCE_TYPE],
             "max_vcpus": 16,
+            # moto's ECR takes no pushes.
             "repository": f"{containers.registry}/neurocaas",
-        },
-    }
-    (site.root / "site.json").write_text(json.dumps(document, indent=1))
-    try:
-        yield BatchSite(site=site, aws=aws, containers=containers, bucket=bucket, outputs=outputs)
+        }
+        _declare(site, {"aws": aws})
+        deployed = site("deploy", "--provider", "aws", "--json").json
+        _declare(site, {"providers": ["aws"], **deployed["site"]})
+        yield BatchSite(site=site, aws=aws_with_containers, containers=containers, outputs=deployed["outputs"])
     finally:
         site.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def deploy(aws: Aws, bucket: str) -> dict[str, str]:
-    """The resources of a site's stack, and a stack with the outputs that name them. Returns these."""
-    outputs = {
-        "StoreBucket": bucket,
-        "RunnerRoleArn": aws.runner_role(bucket),
-        "JobRoleArn": aws.role(NOTHING_AT_ALL),
-        "ExecutionRoleArn": aws.role(NOTHING_AT_ALL),
-        "EventsQueueUrl": aws.client("sqs").create_queue(QueueName=f"{STACK}-events")["QueueUrl"],
-        "RepositoryUri": aws.client("ecr").create_repository(repositoryName=STACK)["repository"]["repositoryUri"],
-    }
-    service = aws.role(NOTHING_AT_ALL, service="batch.amazonaws.com")
-    profile = aws.client("iam").create_instance_profile(InstanceProfileName=f"{STACK}-instances")
-    ec2, batch = aws.client("ec2"), aws.client("batch")
-    subnet = ec2.describe_subnets()["Subnets"][0]
-    group = ec2.create_security_group(GroupName=STACK, Description="none", VpcId=subnet["VpcId"])["GroupId"]
-    for output, kind in QUEUES.items():
-        resources = {
-            "type": kind,
-            "minvCpus": 0,
-            "maxvCpus": 16,
-            "desiredvCpus": 0,
-            "instanceTypes": [INSTANCE_TYPE],
-            "subnets": [subnet["SubnetId"]],
-            "securityGroupIds": [group],
-            "instanceRole": profile["InstanceProfile"]["Arn"],
-        }
-        environment = batch.create_compute_environment(
-            computeEnvironmentName=f"{STACK}-{kind}", type="MANAGED", computeResources=resources, serviceRole=service
-        )["computeEnvironmentArn"]
-        outputs[output] = batch.create_job_queue(
-            jobQueueName=f"{STACK}-{kind}",
-            state="ENABLED",
-            priority=1,
-            computeEnvironmentOrder=[{"order": 1, "computeEnvironment": environment}],
-        )["jobQueueArn"]
-    template = {
-        "AWSTemplateFormatVersion": "2010-09-09",
-        "Resources": {"Placeholder": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-    aws.client("cloudformation").create_stack(StackName=STACK, TemplateBody=json.dumps(template))
-    return outputs
+def _declare(site: TestSite, entries: dict[str, Any]) -> None:
+    """Add to the site's settings."""
+    path = site.root / "site.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | entries, indent=1))
+    site.git("commit", "--quiet", "--all", "--message", "Declare the site on AWS")

@@ -15,18 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from support.engine import CONTAINERS
 from support.s3 import free_port
 
 PATIENCE_SECONDS = 60.0
-# The default runtime refuses hybrid cgroups, and the default limits need privileges that a container here lacks.
-CONTAINERS_CONF = """
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]
-cgroup_manager = "cgroupfs"
-runtime = "runc"
-events_logger = "file"
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +51,7 @@ def containers() -> Iterator[Containers]:
     # Short, because a socket's path may have 108 characters only.
     folder = Path(tempfile.mkdtemp(prefix="nc-containers-"))
     registry = f"127.0.0.1:{free_port()}"
-    (folder / "containers.conf").write_text(CONTAINERS_CONF)
+    (folder / "containers.conf").write_text(CONTAINERS)
     (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
     (folder / "registry.yml").write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {folder / 'registry'}}}}}\n"

@@ -135,8 +135,8 @@ def complete_buckets() -> None:
 
 
 def complete_policies() -> None:
-    """A managed policy that is removed is taken off everybody first."""
-    from moto.iam.models import ManagedPolicy, iam_backends
+    """A managed policy that is removed is taken off everybody first, and from a user that is removed all are."""
+    from moto.iam.models import ManagedPolicy, User, iam_backends
 
     def remove(cls: Any, arn: str, document: Any, account_id: str, region_name: str) -> None:
         iam = iam_backends[account_id]["aws"]
@@ -144,7 +144,14 @@ def complete_policies() -> None:
             holder.managed_policies.pop(arn, None)
         iam.managed_policies.pop(arn, None)
 
+    removed = User.delete_from_cloudformation_json.__func__  # type: ignore[attr-defined]
+
+    def remove_user(cls: Any, name: str, document: Any, account_id: str, region_name: str) -> None:
+        iam_backends[account_id]["aws"].users[name].managed_policies.clear()
+        removed(cls, name, document, account_id, region_name)
+
     ManagedPolicy.delete_from_cloudformation_json = classmethod(remove)  # type: ignore[assignment]
+    User.delete_from_cloudformation_json = classmethod(remove_user)  # type: ignore[assignment]
 
 
 def complete_network() -> None:

@@ -111,6 +111,7 @@ api:withdraw_invitation  DELETE  -       manage  401  404  403  204  404  403  4
 api:join_group           POST    -       manage  401  200  200  200  200  200  200  200  200
 api:found_group          POST    -       manage  401  201  201  201  201  201  201  201  201
 api:all_jobs             GET     -       manage  401  404  404  404  404  200  404  404  404
+api:all_instances        GET     -       manage  401  404  404  404  404  200  404  404  404
 api:all_groups           GET     -       manage  401  404  404  404  404  200  404  404  404
 api:all_users            GET     -       manage  401  404  404  404  404  200  404  404  404
 api:api-root             GET     -       -       404  404  404  404  404  404  404  404  404
@@ -193,6 +194,8 @@ tokens                   POST    -       -        in  200  200  200  200  200  2
 revoke_token             POST    -       -        in  404  404  302  404  404  404  404  404
 operator                 GET     -       -        in  404  404  404  404  200  404  404  404
 operator_jobs            GET     -       -        in  404  404  404  404  200  404  404  404
+operator_hardware        GET     -       -        in  404  404  404  404  200  404  404  404
+operator_hardware_table  GET     -       -        in  404  404  404  404  200  404  404  404
 operator_groups          GET     -       -        in  404  404  404  404  200  404  404  404
 operator_users           GET     -       -        in  404  404  404  404  200  404  404  404
 operator_audit           GET     -       -        in  404  404  404  404  200  404  404  404

@@ -81,6 +81,7 @@ class World:
 
     def manager(self, wrap: Callable[[Any], Any] = lambda part: part) -> JobManager:
         from neurocaas.server.groups.deployed import deployed_profile
+        from neurocaas.server.hardware.recording import Recording
         from neurocaas.server.jobs.carrying import Carrying
         from neurocaas.server.jobs.followers import Followers
         from neurocaas.server.jobs.following import Following
@@ -103,6 +104,7 @@ class World:
             ),
             summarize=lambda job: [],
             certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
+            look_at_instances=Recording(provider=wrap(self.cloud), rules=self.settings.site.hardware).look,
             followers=Followers(self.settings),
             clock=self.clock,
             ticks=self.clock.ticks,

@@ -84,6 +84,15 @@ def test_a_bucket_that_is_not_there_is_said_in_a_sentence(stored: tuple[TestSite
         assert "The bucket no-such-bucket could not be" in site("storage", command, expect=8).err
 
 
+def test_the_doctor_looks_whether_the_store_is_there(stored: tuple[TestSite, str]) -> None:
+    site, _ = stored
+    found = {one["part"]: one for one in site("doctor", "--json", expect=None).json}
+    assert found["store"]["well"]
+    site.variables["NEUROCAAS_STORE_URL"] = "s3://no-such-bucket/site"
+    found = {one["part"]: one for one in site("doctor", "--json", expect=7).json}
+    assert "there is no bucket no-such-bucket" in found["store"]["found"]
+
+
 def test_a_store_in_a_folder_has_no_bucket(tmp_path: Path, shared_environments: Path) -> None:
     site = make_site(tmp_path, shared_environments)
     assert "s3://bucket/prefix is right" in site("storage", "check", expect=2).err

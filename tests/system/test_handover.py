@@ -24,6 +24,7 @@ from neurocaas.errors import NeurocaasError, NotFound, Refused, StorageFailed
 from neurocaas.reasons import Reason
 from neurocaas.runner import arrival
 from neurocaas.runner.arrival import Arrived, arrive
+from neurocaas.runner.checkpoint import Manifest, keep
 from neurocaas.runner.document import ExitRecord
 from neurocaas.settings import Settings, SiteDocument, StorageSettings
 from neurocaas.storage import Store, keys, open_store
@@ -167,6 +168,22 @@ def test_what_the_analysis_needs_is_brought_with_the_same_credentials(far: Far) 
     assert far.run(far.hand_over(document)).returncode == 0
     assert far.record(document).succeeded, far.record(document).message
     assert far.log(document) == "tool a b the group's own"
+
+
+def test_an_attempt_goes_on_from_the_checkpoint_of_the_one_before(far: Far, tmp_path: Path) -> None:
+    before = keys.checkpoint(keys.attempt("lab", "job", 77, 1), 1)
+    (tmp_path / "state").write_text("halfway")
+    manifest = Manifest(attempt="job/77/1", number=1, taken_at="2026-01-01T00:00:00Z", files=())
+    assert keep(far.store, before, manifest, {"state": tmp_path / "state"}, lambda: True)
+    document = far.document(
+        'cat "$NEUROCAAS_CHECKPOINT/state"',
+        workflow={"checkpoints": True},
+        checkpoint=before,
+        prefix=keys.attempt("lab", "job", 77, 2),
+    )
+    assert far.run(far.hand_over(document)).returncode == 0
+    assert far.record(document).succeeded, far.record(document).message
+    assert "halfway" in far.log(document)
 
 
 def test_a_ticket_is_exchanged_once(far: Far) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from neurocaas.storage import keys, open_store
 from support.aws import Aws
+from support.far_provider import installed
 from support.sites import TestSite, make_site
 
 COPY = 'cp "$NEUROCAAS_INPUT_DATA" "$NEUROCAAS_RESULTS/copy.txt"; echo done'
@@ -77,3 +79,32 @@ def test_no_backup_holds_what_opens_a_part_of_the_store(
     assert b"a secret of somebody's" not in (tmp_path / "site.tar").read_bytes()
     with tarfile.open(tmp_path / "site.tar") as tar:
         assert any(name.endswith("exit.json") for name in tar.getnames())
+
+
+def test_stacks_run_on_machines_that_share_nothing_with_the_site_but_its_store(
+    aws: Aws, tmp_path: Path, shared_environments: Path
+) -> None:
+    """Data, workflow and environment come from the bucket, each attempt with credentials of its own."""
+    tmp_path.chmod(0o755)
+    bucket = aws.bucket()
+    far = installed(tmp_path / "package")
+    site = make_site(tmp_path, shared_environments, NEUROCAAS_STORE_URL=f"s3://{bucket}/site", **aws.variables, **far)
+    document = json.loads((site.root / "site.json").read_text())
+    storage = {"runner_role": aws.runner_role(bucket)}
+    (site.root / "site.json").write_text(json.dumps(document | {"providers": ["local", "far"], "storage": storage}))
+    site.analysis("copy", COPY, outputs=OUTPUT)
+    before = aws.requests()
+    try:
+        site("run", "copy", *site.data(2), "--provider", "far", "--out", tmp_path / "out")
+        (job,) = [one["job"] for one in site("jobs", "--json").json]
+        stacks = site("show", job, "--json").json["stacks"]
+        assert [one["attempts"][0]["status"] for one in stacks] == ["succeeded"] * 2
+        assert (tmp_path / "out" / "d001" / "copy.txt").read_text() == "dataset 1\n"
+        site("verify", tmp_path / "out" / "certificate.json", tmp_path / "out")
+        sessions = [key for key in aws.requests() if key not in before]
+        assert len(sessions) == 2
+        assert site("logs", job, "--dataset", "1").out == "done\n"
+        logs = [one.read_text() for one in (tmp_path / "elsewhere").glob("*.log")]
+        assert logs == ["", ""]
+    finally:
+        site.end()

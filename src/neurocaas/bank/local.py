@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,9 @@ class LocalProvider:
         self._gpus = _gpus_here() if machine.gpus is None else machine.gpus
         self._price_per_hour = machine.price_per_hour
         self._shares: dict[str, _Share] = {}
-        self._attempts: dict[int, str] = {}
+        self._runners: dict[int, str] = {}  # handles by the process ids of this manager's own runners
+        self._open: dict[str, Instance] = {}
+        self._ended: list[Instance] = []
         self._bell_path = settings.run / "local.bell"
         self._bell: Bell | None = None
         self._nursery: subprocess.Popen[bytes] | None = None
@@ -93,11 +97,13 @@ class LocalProvider:
                 "attempt": launch.attempt,
                 "pid": started["pid"],
                 "start_ticks": started["start_ticks"],
+                "started_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "share": share.__dict__,
             }
         )
         self._shares[handle] = share
-        self._attempts[started["pid"]] = launch.attempt
+        self._runners[started["pid"]] = handle
+        self._begin(handle)
         return handle
 
     def find(self, attempt: str, work: Path) -> str | None:
@@ -123,12 +129,14 @@ class LocalProvider:
                 held = json.loads(handle)
                 share = held["share"] | {"cores": tuple(held["share"]["cores"]), "gpus": tuple(held["share"]["gpus"])}
                 self._shares[handle] = _Share(**share)
+                self._begin(handle)
 
     def sweep(self, handles: Collection[str]) -> dict[str, State]:
         states = {handle: State.RUNNING if _alive(handle) else State.GONE for handle in handles}
         for handle, state in states.items():
             if state is State.GONE:
                 self._shares.pop(handle, None)
+                self._end(handle, "Its runner ended.")
         return states
 
     def why(self, handle: str) -> str:  # noqa: ARG002 (a process that is gone says nothing)
@@ -141,9 +149,15 @@ class LocalProvider:
         # The sandbox dies with its runner, and everything in the sandbox with it.
         self._signal(handle, signal.SIGKILL)
         self._shares.pop(handle, None)
+        self._end(handle, "It was released.")
 
     def instances(self) -> list[Instance]:
-        return []
+        """The allocations: each is the part of this machine that one attempt has."""
+        ended, self._ended = self._ended, []
+        return [*self._open.values(), *ended]
+
+    def end_instance(self, instance: Instance) -> bool:  # noqa: ARG002 (an allocation is its runner)
+        return False
 
     def events(self) -> list[Hint]:
         hints = []
@@ -244,11 +258,29 @@ class LocalProvider:
                 message: dict[str, Any] = json.loads(data)
                 if "gone" not in message:
                     return message
-                if attempt := self._attempts.pop(message["gone"], None):
-                    self._gone.append(Hint(attempt=attempt, what="gone"))
+                if handle := self._runners.pop(message["gone"], None):
+                    self._end(handle, "Its runner ended.")
+                    self._gone.append(Hint(attempt=json.loads(handle)["attempt"], what="gone"))
             self._line.close()
             self._line = None
         return None
+
+    def _begin(self, handle: str) -> None:
+        """An instance begins, or began under a manager before this one."""
+        held = json.loads(handle)
+        self._open[handle] = Instance(
+            provider=self.name,
+            id=held["attempt"],
+            instance_type="local",
+            price_per_hour=self._price_per_hour,
+            started_at=_started_at(held),
+            attempts=(held["attempt"],),
+        )
+
+    def _end(self, handle: str, reason: str) -> None:
+        """The instance ends now. Quiet if it has already."""
+        if one := self._open.pop(handle, None):
+            self._ended.append(replace(one, ended_at=datetime.now(UTC), reason=reason))
 
     def _signal(self, handle: str, number: signal.Signals) -> None:
         if not _alive(handle):
@@ -261,6 +293,14 @@ def _gpus_here() -> tuple[str, ...]:
     """The numbers of this machine's NVIDIA GPUs, as CUDA_VISIBLE_DEVICES wants them."""
     numbers = (one.name.removeprefix("nvidia") for one in Path("/dev").glob("nvidia[0-9]*"))
     return tuple(sorted(filter(str.isdigit, numbers), key=int))
+
+
+def _started_at(held: dict[str, Any]) -> datetime:
+    """As the manager that launched it noted; to the kernel's clock tick for one that was found again."""
+    if noted := held.get("started_at"):
+        return datetime.fromisoformat(noted)
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return datetime.fromtimestamp(boot + held["start_ticks"] / os.sysconf("SC_CLK_TCK"), UTC)
 
 
 def _alive(handle: str) -> bool:

@@ -156,6 +156,12 @@ class Supplier(Protocol):
     def instances(self) -> Sequence[Instance]:
         """Those that run, and those that ended since this was asked last; asked for all at once."""
 
+    def end_instance(self, instance: Instance) -> bool:
+        """End an instance that runs for nobody; quiet if it is gone. False where instances end with their attempt.
+
+        Raises RemoteFailed.
+        """
+
     def events(self) -> list[Hint]:
         """Hints since the last call, without waiting."""
 

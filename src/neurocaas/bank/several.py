@@ -75,6 +75,10 @@ class Providers:
     def instances(self) -> list[Instance]:
         return [one for provider in self._providers.values() for one in provider.instances()]
 
+    def end_instance(self, instance: Instance) -> bool:
+        provider = self._providers.get(instance.provider)
+        return provider is not None and provider.end_instance(instance)
+
     def events(self) -> list[Hint]:
         return [hint for provider in self._providers.values() for hint in provider.events()]
 

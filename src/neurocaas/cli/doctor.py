@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import click
 
 from neurocaas.cli.context import site_settings
 from neurocaas.cli.output import json_option, print_json
-from neurocaas.errors import NeurocaasError
+from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.settings import Settings
 
 MISSING = 7
@@ -56,6 +58,7 @@ def _findings() -> Iterator[Finding]:
         yield Finding(part="site", well=False, found=fault.message, remedy=fault.remedy)
         return
     yield Finding(part="site", well=True, found=f"{settings.site.name} in {settings.root}")
+    yield _engine(settings.site.images.engine)
     yield from _state(settings)
 
 
@@ -66,6 +69,16 @@ def _sandbox() -> Iterator[Finding]:
     found = f"bubblewrap {tried.bubblewrap}. {tried.identity}" if tried.works else tried.problem
     yield Finding(part="sandbox", well=tried.works, found=found, remedy=tried.remedy)
     yield Finding(part="limits", well=True, found=tried.limits)
+
+
+def _engine(wanted: str) -> Finding:
+    """Missing only where the site names one: most analyses need none."""
+    from neurocaas.environment.probing import probe_engine
+
+    try:
+        return Finding(part="containers", well=True, found=probe_engine(wanted))
+    except NeurocaasError as cause:
+        return Finding(part="containers", well=not wanted, found=cause.message, remedy=cause.remedy if wanted else "")
 
 
 def _uv() -> Finding:
@@ -89,6 +102,7 @@ def _state(settings: Settings) -> Iterator[Finding]:
         found=str(settings.key) if private else f"{settings.key} is missing, or others may read it",
         remedy="" if private else f"chmod 600 {settings.key}",
     )
+    yield _store(settings)
     from neurocaas.server.database import connect
     from neurocaas.server.jobs import daemon
 
@@ -96,3 +110,19 @@ def _state(settings: Settings) -> Iterator[Finding]:
     yield Finding(part="database", well=True, found=settings.database_url.rpartition("@")[2])
     pid = daemon.leader(settings)
     yield Finding(part="manager", well=True, found=f"process {pid}" if pid else "not running; it starts when needed")
+
+
+def _store(settings: Settings) -> Finding:
+    from neurocaas.storage import open_store
+
+    try:
+        with contextlib.suppress(NotFound):
+            open_store(settings.store_url).get("healthz")  # unlike HEAD, its answer tells whether there is a bucket
+    except NeurocaasError as fault:
+        return Finding(part="store", well=False, found=fault.message, remedy=fault.remedy)
+    if settings.store_url.startswith("s3://") and importlib.util.find_spec("boto3") is None:
+        remedy = "pip install 'neurocaas[aws]'"
+        return Finding(
+            part="store", well=False, found="boto3, which uploads and runners need, is missing", remedy=remedy
+        )
+    return Finding(part="store", well=True, found=settings.store_url)

@@ -89,9 +89,11 @@ def _wanted(*, committed: bool) -> tuple[Declaration, Account]:
     """What the documents ask for, and the account. Raises Refused, also for what must be committed and is not."""
     from neurocaas.bank.aws.account import Account
     from neurocaas.bank.aws.infrastructure.declaration import declare
-    from neurocaas.server.groups.deploy import declared, require_committed
 
     site = this_site()
+    # Django's models can be imported only once the site's database is known.
+    from neurocaas.server.groups.deploy import declared, require_committed
+
     documents = declared(site)
     wanted = declare(site.settings, documents.profiles, documents.accesses)
     if committed:

@@ -51,6 +51,7 @@ COMMANDS = {
     "serve": "serve:serve",
     "manager": "manager:manager",
     "dropbox": "dropbox:dropbox",
+    "hardware": "hardware:hardware",
     "backup": "backup:backup",
     "restore": "backup:restore",
     "storage": "storage:storage",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neurocaas.environment.builder import Placement, Progress
-from neurocaas.environment.values import Damage, EnvironmentSpec, ImageSource, machine
+from neurocaas.environment.values import Damage, EnvironmentSpec, ImageSource, image_platform
 from neurocaas.errors import EnvironmentBroken, Unavailable
 from neurocaas.sandbox.engine import Engine, call, find_engine, last_words
 
@@ -28,11 +28,11 @@ class ImageBuilder:
         self._wanted = engine
 
     def asked(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, Any]:  # noqa: ARG002 - nothing is
-        return {"kind": spec.kind, "machine": machine(), **_source(spec).asked()}
+        return {"kind": spec.kind, "platform": image_platform(), **_source(spec).asked()}
 
     def identity(self, spec: EnvironmentSpec, known: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG002
         """The image alone: how it was come by does not count."""
-        return {"kind": spec.kind, "platform": f"linux-{machine()}"}
+        return {"kind": spec.kind, "platform": image_platform()}
 
     def known(self, spec: EnvironmentSpec) -> dict[str, str] | None:
         _source(spec)
@@ -58,7 +58,7 @@ class ImageBuilder:
             _run([engine.program, "pull", source.reference], log, progress)
         elif source.containerfile:
             _build(engine, source, tree.parent, log, progress)
-        name = source.reference or (tree.parent / "id").read_text().strip()
+        name = source.reference or (tree.parent / "id").read_text().strip().removeprefix("sha256:")
         found = _inspect(engine, name)
         if found is None:
             raise EnvironmentBroken(f"{engine.name} says it has the image, but does not know {name}.")
@@ -130,15 +130,17 @@ def _build(engine: Engine, source: ImageSource, folder: Path, log: Path, progres
 def _run(command: Sequence[str], log: Path, progress: Progress) -> None:
     """Run the engine; what it writes is appended to `log` and told. EnvironmentBroken with its last words."""
     said = ""
-    with log.open("a") as kept:
-        process = subprocess.Popen(
+    with (
+        log.open("a") as kept,
+        subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-        )
+        ) as process,
+    ):
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -148,17 +150,15 @@ def _run(command: Sequence[str], log: Path, progress: Progress) -> None:
         except BaseException:
             process.kill()
             raise
-        finally:
-            process.wait()
     if process.returncode:
         raise EnvironmentBroken(f"{Path(command[0]).name} {command[1]}: {last_words(said)}")
 
 
 def _inspect(engine: Engine, name: str) -> dict[str, Any] | None:
-    answer = call([engine.program, "image", "inspect", "--format", "{{json .}}", name])
+    answer = call([engine.program, "image", "inspect", name])
     try:
-        return dict(json.loads(answer.stdout)) if answer.returncode == 0 else None
-    except ValueError:
+        return dict(json.loads(answer.stdout)[0]) if answer.returncode == 0 else None
+    except (ValueError, LookupError):
         return None
 
 

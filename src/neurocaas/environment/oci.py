@@ -110,6 +110,8 @@ class Blobs:
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
             "config": dict(config),
             "created": NO_TIME,
+            # Podman builds on an image only if its history tells of every layer.
+            "history": [{"created": NO_TIME, "created_by": "neurocaas"} for _ in stack],
             "os": "linux",
             "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in stack]},
         }

@@ -166,9 +166,9 @@ class EnvironmentSpec:
         return hashlib.sha256(self.lock).hexdigest()
 
 
-def machine() -> str:
-    """This machine's processors: x86_64."""
-    return host.machine()
+def image_platform() -> str:
+    """This machine as far as images can tell, which bring their own C library: `linux-x86_64`."""
+    return f"linux-{host.machine()}"
 
 
 def current_platform() -> str:

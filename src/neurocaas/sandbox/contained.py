@@ -23,6 +23,7 @@ from resource import RLIM_INFINITY, RLIMIT_NOFILE, RLIMIT_NPROC, getrlimit
 from typing import Any
 
 from neurocaas.errors import NotFound, Refused, Unavailable
+from neurocaas.sandbox import seccomp
 from neurocaas.sandbox.cage import Cage, Usage
 from neurocaas.sandbox.containers import Place, create_arguments, is_awkward, owner
 from neurocaas.sandbox.ending import Ending, ending_of, is_first_of_namespace
@@ -63,7 +64,7 @@ def start(view: View, *, cage: Cage, limits: Limits, stdout: int, stderr: int) -
         if guard is None:
             shutil.rmtree(folder, ignore_errors=True)
         else:
-            _end(guard, engine, place.name)
+            _end(guard, engine, place.name, folder)
         raise
     contained = Contained(client=client, guard=guard, engine=engine, place=place, cage=cage)
     contained.meet_first()
@@ -88,6 +89,7 @@ def _lay_out(view: View, engine: Engine, cage: Cage, folder: Path) -> Place:
         if is_awkward(mount.source):
             sources[mount.target] = folder / f"link{len(sources)}"
             sources[mount.target].symlink_to(mount.source)
+    (folder / "seccomp.json").write_bytes(seccomp.profile())
     folder.chmod(0o711)
     cores = os.sched_getaffinity(0)
     return Place(
@@ -96,6 +98,7 @@ def _lay_out(view: View, engine: Engine, cage: Cage, folder: Path) -> Place:
         gid=gid,
         sources=sources,
         files=files,
+        seccomp=folder / "seccomp.json",
         cgroup=cage.nest if engine.own_cgroups else "",
         cores=tuple(sorted(cores)) if os.geteuid() == 0 and len(cores) < (os.cpu_count() or 1) else (),
         # Engines would raise these for their containers, which the kernel need not let them.
@@ -130,12 +133,13 @@ def _create(view: View, engine: Engine, limits: Limits, place: Place) -> None:
     raise Unavailable(f"{engine.name} could not make a container: {words}", remedy="neurocaas doctor says what to do.")
 
 
-def _end(guard: subprocess.Popen[bytes], engine: Engine, name: str) -> None:
-    """Remove the container and what it had; then the guard has nothing to guard."""
-    call(_removal(engine, name))
+def _end(guard: subprocess.Popen[bytes], engine: Engine, name: str, folder: Path) -> None:
+    """Remove the container and what it had, which is what the guard is for."""
     assert guard.stdin is not None
     guard.stdin.close()
-    guard.wait()
+    if guard.wait():  # Somebody killed it.
+        call(_removal(engine, name))
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Contained:
@@ -168,15 +172,17 @@ class Contained:
             return
         if self._client.poll() is None:
             self._killed = True
-            # Not `kill`, which refuses a container that is about to start.
-            call(_removal(self._engine, self._place.name))
+            self._cage.kill()
+            with contextlib.suppress(Unavailable):  # An engine that hangs; the guard asks it once more.
+                # Not `kill`, which refuses a container that is about to start.
+                call(_removal(self._engine, self._place.name))
 
     def wait(self) -> Ending:
         """Block until it has ended."""
         if self._ending is None:
             code = self._client.wait()
             self._ending = self._read_ending(code)
-            _end(self._guard, self._engine, self._place.name)
+            _end(self._guard, self._engine, self._place.name, self._place.seccomp.parent)
             self._cage.kill()
             if self._noticing is not None:
                 self._noticing.join()

@@ -29,8 +29,9 @@ class Place:
     """Where on this machine a View is to run, apart from what it says itself.
 
     uid: whom it runs as there; sources: the mounts' sources, by target, where these have names that engines misread;
-    files: where the View's files are, by target; cgroup: below which the engine makes its cgroups, if it may;
-    cores: to which it is bound, all if empty; ulimits: further limits, soft and hard, -1 for none, by Docker's names.
+    files: where the View's files are, by target; seccomp: where the filter of system calls is; cgroup: below which the
+    engine makes its cgroups, if it may; cores: to which it is bound, all if empty; ulimits: further limits, soft and
+    hard, by Docker's names.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Place:
     gid: int
     sources: Mapping[str, Path]
     files: Mapping[str, Path]
+    seccomp: Path
     cgroup: str = ""
     cores: tuple[int, ...] = ()
     ulimits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -50,6 +52,7 @@ def create_arguments(view: View, *, engine: Engine, limits: Limits, place: Place
     words += ["--user", f"{place.uid}:{place.gid}", "--cap-drop", "ALL"]
     # Labels of SELinux would have to be changed on people's own data, or keep the workflow from reading it.
     words += ["--security-opt", "no-new-privileges", "--security-opt", "label=disable"]
+    words += ["--security-opt", f"seccomp={place.seccomp}"]
     words += ["--read-only", "--ipc", "private", "--log-driver", "none"]
     words += [] if view.network else ["--network", "none"]
     words += ["--init"] if engine.init else []

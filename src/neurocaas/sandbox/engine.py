@@ -107,4 +107,5 @@ def call(command: list[str]) -> subprocess.CompletedProcess[str]:
 def last_words(text: str) -> str:
     """The last line that an engine wrote, as the end of a sentence."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{lines[-1].removeprefix('Error: ').rstrip('.')[:400]}." if lines else "it said nothing."
+    said = lines[-1].removeprefix("Error: ").rstrip(".")[:400] if lines else "it said nothing"
+    return said if said.endswith("?") else f"{said}."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import json
 import os
 import struct
 
@@ -26,6 +27,28 @@ _TABLES = {
     "x86_64": (0xC000003E, 56, 272, (248, 249, 250, 321, 298, 323)),
     "aarch64": (0xC00000B7, 220, 97, (217, 218, 219, 280, 241, 282)),
 }
+
+
+def profile() -> bytes:
+    """The same filter in the words of container engines, a JSON document for --security-opt seccomp=FILE."""
+    refused = ["add_key", "request_key", "keyctl", "bpf", "perf_event_open", "userfaultfd"]
+    into_user_namespace = {
+        "index": 0,
+        "op": "SCMP_CMP_MASKED_EQ",
+        "value": _CLONE_NEWUSER,
+        "valueTwo": _CLONE_NEWUSER,
+    }
+    rules = [
+        {"names": refused, "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EPERM},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS},
+        {
+            "names": ["clone", "unshare"],
+            "action": "SCMP_ACT_ERRNO",
+            "errnoRet": errno.EPERM,
+            "args": [into_user_namespace],
+        },
+    ]
+    return json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules}).encode()
 
 
 @functools.cache

@@ -25,7 +25,8 @@ def configuration(database_url: str) -> dict[str, Any]:
     return {
         "DATABASES": {"default": _database(database_url)},
         "INSTALLED_APPS": [
-            f"neurocaas.server.{room}" for room in ("jobs", "groups", "uploads", "imports", "notifications", "dropbox")
+            f"neurocaas.server.{room}"
+            for room in ("jobs", "groups", "uploads", "imports", "notifications", "dropbox", "hardware")
         ],
         "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
         "USE_TZ": True,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from neurocaas.errors import NotFound, StorageFailed, Unavailable
+from neurocaas.storage.credentials import Connection
 
 _NOT_THERE = frozenset({"NoSuchUpload", "NoSuchKey", "404"})
 
@@ -21,12 +21,12 @@ def s3_client(purpose: str) -> Any:
         raise Unavailable(
             f"{purpose} need boto3, which is not installed.", remedy="pip install 'neurocaas[aws]'"
         ) from cause
-    virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "").lower() == "true"
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    connection = Connection.here()
+    style = "virtual" if connection.virtual_hosted else "path" if connection.endpoint else "auto"
     return boto3.client(
         "s3",
-        region_name=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-        endpoint_url=endpoint or os.environ.get("AWS_ENDPOINT"),
+        region_name=connection.region,
+        endpoint_url=connection.endpoint or None,
         config=Config(
             signature_version="s3v4",
             retries={"mode": "standard", "max_attempts": 8},
@@ -34,7 +34,7 @@ def s3_client(purpose: str) -> Any:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             # Custom endpoints are seldom reached by a name of the bucket's own.
-            s3={"addressing_style": "virtual" if virtual else ("path" if endpoint else "auto")},
+            s3={"addressing_style": style},
         ),
     )
 

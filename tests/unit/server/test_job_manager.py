@@ -157,6 +157,20 @@ def test_what_got_no_instance_in_time_is_tried_again_and_costs_nothing(
     assert stack.attempts.get().reason == "NO_CAPACITY"
 
 
+def test_a_runner_that_was_stopped_though_nobody_cancelled_its_job_is_lost(
+    world: World, numbers: Callable[..., list[str]]
+) -> None:
+    job, manager = world.submit(numbers(2)), world.manager()
+    manager.turn()
+    first, second = world.cloud.running
+    world.cloud.finish(first, reason="CANCELLED", message="The attempt was cancelled: its lease was taken away.")
+    world.cloud.reclaim(second, reason="CANCELLED", message="The runner was asked to stop.")
+    manager.turn(world.cloud.events())
+    assert _statuses(job) == ["waiting", "waiting"]
+    reasons = [stack.attempts.get().reason for stack in job.stacks.order_by("index")]
+    assert reasons == ["INSTANCE_LOST", "INTERRUPTED"]
+
+
 def test_cancelling_stops_what_runs_and_what_waits(world: World, numbers: Callable[..., list[str]]) -> None:
     from neurocaas.server.jobs.cancel import cancel
 

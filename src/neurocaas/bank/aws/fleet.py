@@ -44,6 +44,17 @@ class Fleet:
         self._attempts = defaultdict(set, {one.id: self._attempts[one.id] for one in found})
         return new
 
+    def end(self, instance: str) -> None:
+        """Terminate it. Quiet if EC2 knows it no more. Raises RemoteFailed."""
+        from botocore.exceptions import ClientError
+
+        with told(f"end the instance {instance}"):
+            try:
+                self._account.client("ec2").terminate_instances(InstanceIds=[instance])
+            except ClientError as error:
+                if not error.response["Error"]["Code"].startswith("InvalidInstanceID"):
+                    raise
+
     def _described(self) -> Iterator[Mapping[str, Any]]:
         filters = [{"Name": f"tag:{STACK_TAG}", "Values": [self._stack]}]
         with told("describe the site's instances"):

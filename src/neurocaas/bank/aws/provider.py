@@ -187,6 +187,10 @@ class AwsProvider:
             log.warning("%s", fault)
             return []
 
+    def end_instance(self, instance: Instance) -> bool:
+        self._fleet.end(instance.id)
+        return True
+
     def events(self) -> list[Hint]:
         self._see_off()
         return self._events.take() if self._events else []

@@ -41,6 +41,11 @@ class DeployedStack:
         return self.outputs.get("EventsQueueUrl", "")
 
     @property
+    def submissions_queue(self) -> str:
+        """The URL of the SQS queue that is told of submissions in drop-boxes; empty for a stack without one."""
+        return self.outputs.get("SubmissionsQueueUrl", "")
+
+    @property
     def log_group(self) -> str:
         """Where what runners print goes; empty for a stack without one."""
         return self.outputs.get("LogGroupName", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from django.db.models import Count, Q
@@ -14,8 +15,10 @@ from neurocaas.server.api import listing
 from neurocaas.server.api.answers import answers, asking
 from neurocaas.server.api.authentication import MANAGING
 from neurocaas.server.groups.models import Membership
+from neurocaas.server.hardware import reading
 from neurocaas.server.jobs.models import Group
 from neurocaas.server.jobs.view import summary, timestamp
+from neurocaas.server.serving.wiring import this_site
 
 router = Router(tags=["operator"])
 After = Annotated[str, Query(max_length=100, description="`next` of the page before.")]
@@ -40,6 +43,47 @@ class UserSummary(Answer):
 
 class OperatorJob(JobSummary):
     group: str
+
+
+class InstanceFlag(Answer):
+    flag: str
+    message: str
+
+
+class InstanceFacts(Answer):
+    """One instance, to the millisecond. idle: what no attempt used, which the site bears."""
+
+    instance: str
+    provider: str
+    type: str
+    price: str
+    dollars_per_hour: str
+    started_at: str
+    ended_at: str | None
+    reason: str
+    attempts: tuple[str, ...]
+    seconds: float
+    idle_seconds: float
+    cost_dollars: str
+    idle_dollars: str
+    flags: tuple[InstanceFlag, ...]
+
+
+class InstanceTotals(Answer):
+    instances: int
+    running: int
+    flagged: int
+    seconds: float
+    idle_seconds: float
+    cost_dollars: str
+    idle_dollars: str
+
+
+class Hardware(Answer):
+    """Instances, the latest first, as many as were asked for; and the sums over all."""
+
+    instances: tuple[InstanceFacts, ...]
+    totals: InstanceTotals
 
 
 @router.get("/jobs", auth=MANAGING, response=answers(Page[OperatorJob]))
@@ -94,3 +138,20 @@ def all_users(request: HttpRequest, cursor: After = "", limit: Limit = 50) -> di
         for one in found[:limit]
     ]
     return {"items": items, "next": names[-1] if len(found) > limit else None}
+
+
+@router.get("/hardware", auth=MANAGING, response=answers(Hardware))
+def all_instances(
+    request: HttpRequest,
+    since: Annotated[str, Query(max_length=40, description="24h, 7d, or a date or time of ISO 8601.")] = "7d",
+    flagged: bool = False,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> dict[str, Any]:
+    """The instances that ran since then, measured; with `flagged`, those with which something is wrong."""
+    asking(request).require_operator()
+    now, rules = datetime.now(UTC), this_site().settings.site.hardware
+    found = reading.accounts(reading.since(reading.moment(since, now)), rules, now, flagged=flagged)
+    return {
+        "instances": [reading.as_facts(one) for one in found[:limit]],
+        "totals": reading.as_sums(reading.totals(found)),
+    }

@@ -6,7 +6,7 @@ import time
 
 from neurocaas.server.chores import Chore, wake
 from neurocaas.server.dropbox.boxes import open_boxes
-from neurocaas.server.dropbox.hints import CHORE
+from neurocaas.server.dropbox.hints import CHORE, listen
 from neurocaas.server.dropbox.mirroring import mirror
 from neurocaas.server.dropbox.sweeping import sweep
 from neurocaas.server.jobs.followers import DROPBOX_ANSWERS
@@ -14,6 +14,7 @@ from neurocaas.server.site import Site
 
 SWEEP_SECONDS = 30
 ANSWER_SECONDS = 30
+LISTEN_AGAIN_SECONDS = 60
 # Every change of any job rings; the database is asked no more often than this for all of them together.
 PACE_SECONDS = 0.5
 
@@ -32,6 +33,7 @@ def answer(site: Site) -> None:
 
 
 CHORES = (
+    Chore(name="dropbox-messages", every_seconds=LISTEN_AGAIN_SECONDS, work=listen),
     Chore(name=CHORE, every_seconds=SWEEP_SECONDS, work=look),
     Chore(name=DROPBOX_ANSWERS, every_seconds=ANSWER_SECONDS, work=answer),
 )

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from neurocaas.bank.aws.account import Account
+from neurocaas.bank.aws.messages import each_message
+from neurocaas.bank.aws.stack import read_stack
 from neurocaas.server.chores import wake
 from neurocaas.server.dropbox.boxes import is_submission
 from neurocaas.settings import Settings
 
+if TYPE_CHECKING:
+    from neurocaas.server.site import Site
+
 CHORE = "dropbox"
+POLLS = 30  # of 20 seconds each; then the stack is looked at again, which may have another queue by now
+
+
+def listen(site: Site) -> None:
+    """Pass on what the queue of the site's CloudFormation stack says of its drop-boxes, for ten minutes.
+
+    Nothing on a site without a stack, or without drop-boxes in S3: the sweep finds all there. Raises RemoteFailed.
+    """
+    document = site.settings.site
+    if document.aws is None or not any(url.startswith("s3://") for url in document.dropboxes.values()):
+        return
+    account = Account(document.aws.region)
+    queue = read_stack(account, document.aws.stack).submissions_queue
+    for _ in range(POLLS if queue else 0):
+        each_message(account, queue, partial(take_hint, site.settings))
 
 
 def take_hint(settings: Settings, message: Mapping[str, Any]) -> bool:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from django.db.models import Count, QuerySet
 
 from neurocaas.errors import NeurocaasError, NotFound, Refused
 from neurocaas.server.dropbox import wording
@@ -23,6 +26,7 @@ from neurocaas.server.dropbox.taking import PATIENCE
 from neurocaas.server.dropbox.wording import Progress
 from neurocaas.server.jobs import results
 from neurocaas.server.jobs.deliverables import Deliverable, deliverables, job_stacks, of_the_job
+from neurocaas.server.jobs.delivered import chunks
 from neurocaas.server.jobs.models import Attempt, Job, Stack
 from neurocaas.server.jobs.status import ENDED
 from neurocaas.storage import keys
@@ -34,6 +38,7 @@ log = logging.getLogger(__name__)
 UPDATE = "update.txt"
 END = "end.txt"
 DELIVERED = "delivered"
+STATE, PLACES = "state", "places"  # kept beside the names of files
 _MARKERS = frozenset({UPDATE, END, CERTIFICATE})
 
 
@@ -53,9 +58,13 @@ def mirror(boxes: Boxes) -> int:
     """Bring every answer up to date. Returns how many were looked at."""
     going = list(Submission.objects.filter(done=False).select_related("job").order_by("id"))
     late = Arrival.objects.filter(delivered=False, submission__done=True).select_related("submission__job")
+    states = _states([one.job for one in going if one.job])
     for one in going:
-        with _told(boxes, one):
-            _answer(boxes, one)
+        state = states.get(one.job_id or "", "")
+        # A job may have many thousands of stacks, which are read only if some have gone on since the last time.
+        if not state or one.answered.get(STATE) != state:
+            with _told(boxes, one):
+                _answer(boxes, one, state)
     for arrival in late.order_by("id"):
         with _told(boxes, arrival.submission):
             _deliver_late(boxes, arrival)
@@ -74,14 +83,29 @@ def _told(boxes: Boxes, submission: Submission) -> Iterator[None]:
             Submission.objects.filter(pk=submission.pk).update(done=True)
 
 
-def _answer(boxes: Boxes, submission: Submission) -> None:
+def _states(jobs: Sequence[Job]) -> dict[str, str]:
+    """By job: how far it is, and how many of its stacks are where. One query for every 500 jobs."""
+    states = {job.pk: job.status for job in jobs}
+    for some in chunks(list(states)):
+        counted = Stack.objects.filter(job__in=some).values_list("job", "status").annotate(count=Count("pk"))
+        for job, status, count in counted.order_by("job", "status"):
+            states[job] += f" {status}={count}"
+    return states
+
+
+def _answer(boxes: Boxes, submission: Submission, state: str) -> None:
+    """state: what was known of the job before its rows are read; if they are newer, they are read once more."""
     box = boxes.of(submission.analysis)
     if box is None:
         return  # until the site has this drop-box again
-    if _Answer(boxes, box, submission).write():
-        # In this order: who dies between the two writes the last files once more.
-        submission.arrivals.update(delivered=True)
-        Submission.objects.filter(pk=submission.pk).update(done=True)
+    answer = _Answer(boxes, box, submission)
+    if answer.write():
+        # In this order: who dies in between writes the last files once more.
+        answer.served().update(delivered=True)
+        submission.done = True
+    else:
+        submission.answered[STATE] = state
+    submission.save(update_fields=["answered", "done"])
 
 
 def _deliver_late(boxes: Boxes, arrival: Arrival) -> None:
@@ -106,15 +130,16 @@ class _Answer:
 
     def write(self) -> bool:
         """What there is to write by now. Returns whether that is all that there will be."""
-        self._write(f"logs/{CERTIFICATE_TEXT}", self._certificate())
         targets = self._targets()
         for name, one in zip(wording.status_names([one.shown for one in self._datasets]), self._datasets, strict=True):
-            self._status(name, one)
+            # Before anything says that it is done, since readers of that look for its results at once.
             if one.ended and self._submission.answered.get(f"results of {name}") != DELIVERED:
                 self._deliver(one, targets)
                 self._logs(one)
                 self._submission.answered[f"results of {name}"] = DELIVERED
-                self._keep()  # since copying may take long
+                self._submission.save(update_fields=["answered"])  # copying may take long
+            self._status(name, one)
+        self._write(f"logs/{CERTIFICATE_TEXT}", self._certificate())
         if any(one.ended for one in self._datasets) and self._job:
             self._write(f"process_results/{UPDATE}", wording.update(self._datasets, self._job.config))
         # The job's row was read before those of its stacks: if it has ended, they all have.
@@ -122,8 +147,13 @@ class _Answer:
         if ended:
             self._finish(targets)
             self._write(f"process_results/{END}", wording.end(self._submission))
-        self._keep()
         return ended
+
+    def served(self) -> QuerySet[Arrival]:
+        """The arrivals whose clients were given everything; one that came in the middle is served after the end."""
+        served = {"", *self._places()}
+        keys = [one.key for one in self._submission.arrivals.all() if own_place(one.key) in served]
+        return self._submission.arrivals.filter(key__in=keys)
 
     def deliver_all(self, targets: Sequence[Target]) -> None:
         """Everything that a job that has ended gives to people, to these targets."""
@@ -173,12 +203,22 @@ class _Answer:
 
     def _targets(self) -> list[Target]:
         """Where results go: the submission's own folder, where its clients look for them, and where it says."""
-        places = sorted({own_place(one.key) for one in self._submission.arrivals.all()} - {""})
-        targets = [Target(drops=self._box.drops, folder=place, flat=True) for place in places]
+        targets = [Target(drops=self._box.drops, folder=place, flat=True) for place in self._places()]
         if self._job is not None:
             targets.append(Target(drops=self._box.drops, folder=f"{self._folder}/process_results"))
             targets += self._named_target()
         return targets
+
+    def _places(self) -> list[str]:
+        """Where clients look for results; no more are added once the first results have been delivered."""
+        answered = self._submission.answered
+        if PLACES not in answered:
+            places = sorted({own_place(one.key) for one in self._submission.arrivals.all()} - {""})
+            if self._job is not None and not any(one.ended for one in self._datasets):
+                return places
+            answered[PLACES] = json.dumps(places)
+        found: list[str] = json.loads(answered[PLACES])
+        return found
 
     def _named_target(self) -> Iterator[Target]:
         wanted, group = self._submission.asked.get("result", ""), self._submission.group
@@ -189,10 +229,6 @@ class _Answer:
                 log.warning("results of %s go to no other place: %s", self._submission, cause)
             else:
                 yield Target(drops=drops, folder=f"{folder}/{self._submission.name}".lstrip("/"))
-
-    def _keep(self) -> None:
-        """Remember what is written already."""
-        Submission.objects.filter(pk=self._submission.pk).update(answered=self._submission.answered)
 
     def _copy(self, one: Deliverable, places: Sequence[tuple[Drops, str]]) -> None:
         """One file to each of these places; nothing where its job was deleted meanwhile."""

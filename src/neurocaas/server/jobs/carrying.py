@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +14,12 @@ from typing import Protocol
 
 from neurocaas.bank import Carrier, Provider, SignsIn
 from neurocaas.environment import Environment, EnvironmentStore
+from neurocaas.errors import RemoteFailed
 from neurocaas.settings import Images
 from neurocaas.storage import Store, keys
 
 Progress = Callable[[str], None]
+PAUSES_SECONDS = (2.0, 8.0, 30.0)  # between tries to push an image: a registry's hiccup fails nobody's job
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +92,11 @@ def push_image(
 
     made = image_of(environments, environment, images, progress=progress)
     sign_in = (lambda _: provider.sign_in()) if isinstance(provider, SignsIn) else None
+    for pause in PAUSES_SECONDS:
+        with contextlib.suppress(RemoteFailed):
+            return push(made, provider.repository(), progress=progress, sign_in=sign_in)
+        progress("The registry did not take the image; it is tried again.")
+        time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - so that managers do not come back all at once
     return push(made, provider.repository(), progress=progress, sign_in=sign_in)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from neurocaas import __version__
+from neurocaas.blueprint.version import BLUEPRINT_FILE
 from neurocaas.certificate import SigningKey, as_text, seal
-from neurocaas.environment import current_platform
+from neurocaas.environment.values import current_platform, image_platform
 from neurocaas.reasons import Reason
 from neurocaas.server.jobs import ledger
 from neurocaas.server.jobs.delivered import Delivered, delivered
@@ -21,12 +23,12 @@ from neurocaas.storage import Store, keys
 
 def certify(job: Job, status: Status, reason: Reason, *, settings: Settings, store: Store, key: SigningKey) -> None:
     """Write the job's certificate, as JSON and as text. Writing it again writes the same facts."""
-    certificate = seal(facts(job, status, reason, settings.site.name), key)
+    certificate = seal(facts(job, status, reason, settings), key)
     store.put(keys.certificate(job.group_id, job.id), json.dumps(certificate, ensure_ascii=False, indent=2).encode())
     store.put(keys.certificate_text(job.group_id, job.id), as_text(certificate).encode())
 
 
-def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str, Any]:
+def facts(job: Job, status: Status, reason: Reason, settings: Settings) -> dict[str, Any]:
     """Everything that a certificate says, for a job that ends with this status."""
     attempts: dict[int, list[Attempt]] = {}
     for attempt in Attempt.objects.filter(stack__job=job).order_by("number"):
@@ -47,7 +49,7 @@ def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str,
             "status": status.value,
             "reason": reason.value,
         },
-        "site": {"name": site_name},
+        "site": {"name": settings.site.name},
         "analysis": {
             "name": job.analysis,
             "version": job.version,
@@ -61,7 +63,7 @@ def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str,
         "sweep": job.points,
         "seed": job.seed,
         "timeout_minutes": job.timeout_minutes,
-        "steps": [_step(step) for step in job.steps.order_by("index")],
+        "steps": [_step(step, settings) for step in job.steps.order_by("index")],
         "stacks": [_stack(stack, attempts.get(stack.pk, []), files.get(stack.pk)) for stack in stacks],
         "outputs": job.outputs,
         "cost_dollars": str(ledger.dollars(ledger.charged(job))),
@@ -69,7 +71,8 @@ def facts(job: Job, status: Status, reason: Reason, site_name: str) -> dict[str,
     }
 
 
-def _step(step: Step) -> dict[str, Any]:
+def _step(step: Step, settings: Settings) -> dict[str, Any]:
+    kind = _kind(settings.versions / step.version / BLUEPRINT_FILE)
     return {
         "name": step.name,
         "analysis": step.analysis,
@@ -77,11 +80,19 @@ def _step(step: Step) -> dict[str, Any]:
         "label": step.label,
         "execution_digest": step.execution_digest,
         "environment": {
-            "kind": "python",
+            "kind": kind,
             "digest": step.environment_digest or None,
-            "platform": current_platform(),
+            "platform": current_platform() if kind == "python" else image_platform(),
         },
     }
+
+
+def _kind(blueprint: Path) -> str:
+    """The kind of environment that an unpacked version declares; a version that never ran need not be unpacked."""
+    try:
+        return str(json.loads(blueprint.read_bytes())["environment"]["kind"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return "python"
 
 
 def _datasets(stacks: Sequence[Stack]) -> list[dict[str, Any]]:

@@ -211,6 +211,7 @@ def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
 
     site = open_site(settings.root)
     from neurocaas.server.groups.deployed import deployed_profile
+    from neurocaas.server.hardware.recording import Recording
     from neurocaas.server.jobs.carrying import Carrying, push_image
     from neurocaas.server.jobs.certify import certify
     from neurocaas.server.jobs.followers import Followers
@@ -234,6 +235,7 @@ def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
         ),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
+        look_at_instances=Recording(provider=provider, rules=settings.site.hardware).look,
         followers=Followers(settings),
         clock=lambda: datetime.now(UTC),
         ticks=time.monotonic,

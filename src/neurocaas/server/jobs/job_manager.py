@@ -84,6 +84,7 @@ class JobManager:
     following: Following
     summarize: Callable[[Job], list[dict[str, Any]]]
     certify: Callable[[Job, Status, Reason], None]
+    look_at_instances: Callable[[datetime], None]
     followers: Followers
     clock: Callable[[], datetime]
     ticks: Callable[[], float]  # seconds that pass only while this machine is awake
@@ -144,6 +145,15 @@ class JobManager:
             except Exception:
                 # A fault of ours in one job must not keep the others from ending; this one is tried again.
                 log.exception("job %s could not be concluded", job_id)
+        if hints is None:
+            self._note_instances(now)
+
+    def _note_instances(self, now: datetime) -> None:
+        try:
+            self.look_at_instances(now)
+        except Exception:
+            # Records are for people to read; no job waits for them.
+            log.exception("the instances could not be recorded")
 
     def has_work(self) -> bool:
         return Job.objects.filter(status__in=UNFINISHED).exists()
@@ -213,13 +223,16 @@ class JobManager:
         except ValueError:
             end(attempt, Reason.INTERNAL, "The runner's record of the stack's end can't be read.", now)
         else:
-            if exit_record is not None:
+            cancelled = attempt.stack.job.cancel_requested
+            if exit_record is not None and (cancelled or exit_record.reason is not Reason.CANCELLED):
                 settle(attempt, exit_record, self.store, now)
-            elif attempt.stack.job.cancel_requested:
+            elif cancelled:
                 end(attempt, Reason.CANCELLED, "Cancelled on request.", now)
             else:
                 reason, message = LOST[seen.state]
-                end(attempt, reason, f"{message} {seen.why}".rstrip(), now)
+                # A runner that was stopped though nobody cancelled its job: its instance was taken back, or it was
+                # silent for so long that it lost its lease. It has said so, but it is lost like one that has not.
+                end(attempt, reason, f"{message} {seen.why}".rstrip(), now, record=exit_record)
         self._clean_up(attempt)
 
     def _note_pending(self, attempt: Attempt, why: str) -> None:

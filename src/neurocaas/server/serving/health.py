@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
-from neurocaas.errors import NeurocaasError
+from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.server.jobs import daemon
 from neurocaas.server.serving.metrics import disk_free_bytes
 from neurocaas.server.serving.wiring import this_site
@@ -43,7 +44,8 @@ def _database() -> str:
 
 def _store(site: Site) -> str:
     try:
-        site.store.head("healthz")
+        with contextlib.suppress(NotFound):
+            site.store.get("healthz")  # a bucket that is gone answers HEAD as if only the object were
     except NeurocaasError:
         return "it can't be read"
     folder = site.store.local_path("healthz")

@@ -6,6 +6,7 @@ import hmac
 import ipaddress
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from neurocaas.server.hardware import reading
+from neurocaas.server.hardware.measured import Flag
 from neurocaas.server.jobs import daemon
 from neurocaas.server.jobs.models import NANO, Account, Attempt, Job, Stack, waiting
 from neurocaas.server.jobs.status import LIVE, Status
@@ -103,10 +106,30 @@ def _database() -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "neurocaas_queue_age_seconds", "How long the first stack in the queue has waited.", value=max(0.0, age)
     )
+    yield from _hardware()
     money = Account.objects.filter(user="").aggregate(spent=Sum("spent_nanodollars"), held=Sum("held_nanodollars"))
     yield CounterMetricFamily(
         "neurocaas_spent_dollars", "What all groups have spent, in US dollars.", value=(money["spent"] or 0) / NANO
     )
     yield GaugeMetricFamily(
         "neurocaas_held_dollars", "What running jobs hold, in US dollars.", value=(money["held"] or 0) / NANO
+    )
+
+
+def _hardware() -> Iterator[Metric]:
+    """The instances that run: how many, how many are flagged as what, and what their idle time has cost."""
+    now, rules = datetime.now(UTC), this_site().settings.site.hardware
+    found = reading.accounts(reading.running(), rules, now)
+    instances = GaugeMetricFamily("neurocaas_instances", "Instances that run, by provider.", labels=["provider"])
+    for provider, count in sorted(Counter(one.record.provider for one in found).items()):
+        instances.add_metric([provider], count)
+    yield instances
+    flagged = GaugeMetricFamily("neurocaas_instances_flagged", "Instances that run, by what is wrong.", labels=["flag"])
+    flags = Counter(flag for one in found for flag in {finding.flag for finding in one.findings})
+    for flag in Flag:
+        flagged.add_metric([flag.value], flags[flag])
+    yield flagged
+    idle = sum(one.use.idle_nanodollars for one in found)
+    yield GaugeMetricFamily(
+        "neurocaas_idle_dollars", "What running instances cost while they idled, in US dollars.", value=idle / NANO
     )

@@ -11,9 +11,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from neurocaas.errors import Refused
 from neurocaas.server.accounts.models import AuditEntry, User
 from neurocaas.server.groups.models import Membership
 from neurocaas.server.groups.scope import Caller
+from neurocaas.server.hardware import reading
 from neurocaas.server.jobs import daemon
 from neurocaas.server.jobs.ledger import GROUP
 from neurocaas.server.jobs.models import Account, Attempt, Group, Job
@@ -31,7 +33,9 @@ def overview(request: HttpRequest, _caller: Caller) -> HttpResponse:
     site = this_site()
     live = Attempt.objects.filter(status__in=LIVE).select_related("stack__job", "stack__step").order_by("launched_at")
     week = timezone.now() - timedelta(days=7)
+    rules = site.settings.site.hardware
     context = {
+        "flagged": reading.accounts(reading.running(), rules, timezone.now(), flagged=True)[:AT_ONCE],
         "manager": daemon.leader(site.settings),
         "free_bytes": shutil.disk_usage(site.settings.state).free,
         "open_jobs": Job.objects.filter(status__in=OPEN).order_by("submitted_at")[:AT_ONCE],
@@ -95,3 +99,37 @@ def audit_log(request: HttpRequest, _caller: Caller) -> HttpResponse:
         entries = entries.filter(user=user)
     context = {"page": Paginator(entries, AT_ONCE).get_page(request.GET.get("page")), "user_asked": user}
     return render(request, "web/operator/audit.html", context)
+
+
+@operator_page
+def hardware(request: HttpRequest, _caller: Caller) -> HttpResponse:
+    """Every instance, measured; what was idle; what is wrong."""
+    now, asked, flagged = timezone.now(), request.GET.get("since") or "7d", bool(request.GET.get("flagged"))
+    rules = this_site().settings.site.hardware
+    try:
+        found = reading.accounts(reading.since(reading.moment(asked, now)), rules, now, flagged=flagged)
+    except Refused as refused:
+        found, message = [], refused.message
+    else:
+        message = ""
+    context = {
+        "page": Paginator(found, AT_ONCE).get_page(request.GET.get("page")),
+        "totals": reading.totals(found),
+        "since": asked,
+        "flagged": flagged,
+        "message": message,
+        "rules": rules,
+    }
+    return render(request, "web/operator/hardware.html", context, status=422 if message else 200)
+
+
+@operator_page
+def hardware_table(_request: HttpRequest, _caller: Caller) -> HttpResponse:
+    """The same as comma-separated values, for as long as records go back."""
+    now = timezone.now()
+    table = reading.as_csv(reading.accounts(reading.since(), this_site().settings.site.hardware, now))
+    return HttpResponse(
+        table,
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="hardware-{now:%Y-%m-%d}.csv"'},
+    )

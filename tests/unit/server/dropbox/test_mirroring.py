@@ -173,3 +173,41 @@ def test_an_answer_that_can_not_be_written_holds_up_no_other(box: Dropped, caplo
     (box.folder / "lab/results").unlink()
     box.look()
     assert box.certificate()
+
+
+def test_a_client_that_comes_in_the_middle_is_given_everything_in_the_end(box: Dropped) -> None:
+    for number, name in enumerate(("a.npy", "b.npy")):
+        box.recording(f"lab/inputs/F/{name}", number)
+    box.put("lab/inputs/F/config.yaml", "")
+    box.submit("lab/inputs/F/submit.json", dataname="lab/inputs/F/")
+    box.look()
+    manager = box.world.manager()
+    manager.turn()
+    first, _ = box.world.cloud.running
+    box.world.store.put(f"{box.world.cloud.document(first)['prefix']}/results/result.txt", b"ok")
+    box.world.cloud.finish(first)
+    manager.turn(box.world.cloud.events())
+    box.look()
+    assert box.files("lab/results/F") == ["a/result.txt"]
+    box.submit("lab/configs/F/submit.json", dataname="lab/inputs/F/")
+    box.look()
+    box.run()
+    box.look()
+    whole = ["a/result.txt", "b/result.txt", "certificate.json", "certificate.txt"]
+    assert box.files("lab/results/F") == box.files("lab/configs/F/results") == whole
+
+
+def test_a_job_in_which_nothing_has_changed_is_not_read(box: Dropped, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurocaas.server.dropbox import mirroring
+
+    box.ordinary()
+    box.look()
+    read: list[object] = []
+    answer = mirroring._answer
+    monkeypatch.setattr(mirroring, "_answer", lambda *given: (read.append(given), answer(*given)))
+    box.look()
+    assert not read
+    box.world.manager().turn()
+    box.look()
+    assert len(read) == 1
+    assert _status(box)["status"] in {"INITIALIZING", "IN PROGRESS"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,3 +81,30 @@ def test_nobody_signs_up_as_the_user_of_drop_boxes(sqlite_database: str) -> None
 
     with pytest.raises(ValidationError):
         get_adapter().clean_username("dropbox")
+
+
+def test_messages_of_the_stacks_queue_have_the_boxes_looked_at_and_are_deleted(
+    box: Dropped, s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from neurocaas.bank.aws.account import Account
+    from neurocaas.bank.aws.messages import each_message
+    from neurocaas.bank.aws.stack import DeployedStack
+    from neurocaas.server.dropbox import hints
+    from neurocaas.settings import AwsSettings
+
+    client = Account("us-east-1").client("sqs")
+    url = client.create_queue(QueueName="submissions")["QueueUrl"]
+    detail = {"bucket": {"name": "drops"}, "object": {"key": "lab/submissions/1_submit.json"}}
+    event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+    for body in (json.dumps(event), "no JSON", "[]"):
+        client.send_message(QueueUrl=url, MessageBody=body)
+    woken: list[str] = []
+    monkeypatch.setattr(hints, "wake", lambda _settings, name: woken.append(name))
+    monkeypatch.setattr(hints, "POLLS", 2)
+    monkeypatch.setattr(hints, "each_message", partial(each_message, wait_seconds=0))
+    stack = DeployedStack(name="neurocaas", outputs={"SubmissionsQueueUrl": url})
+    monkeypatch.setattr(hints, "read_stack", lambda _account, _name: stack)
+    hints.listen(_site(box, aws=AwsSettings(), dropboxes={"mean": "s3://drops"}))
+    assert woken == ["dropbox"]
+    left = client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    assert (left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]) == ("0", "0")
