@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement, Provider, State, choose
+from neurocaas.bank import Instance, InstanceType, Launch, NoCapacity, Placement, Provider, State, choose
 from neurocaas.bank.aws.provider import AwsProvider
 from neurocaas.bank.local import LocalProvider
 from neurocaas.bank.slurm.provider import SlurmProvider
@@ -183,6 +183,19 @@ def _until(what: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+def _ended(provider: Provider) -> list[Instance]:
+    """The instances that the provider tells of as ended, as soon as it does."""
+    ended: list[Instance] = []
+
+    def told() -> bool:
+        provider.events()
+        ended.extend(one for one in provider.instances() if one.ended_at)
+        return bool(ended)
+
+    _until(told)
+    return ended
+
+
 def test_a_launched_stack_runs_until_it_is_released(place: Place, provider: Provider) -> None:
     handle = provider.launch(place.launch())
     assert provider.sweep([handle])[handle] in {State.PENDING, State.RUNNING}
@@ -269,11 +282,12 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
 def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: Place, provider: Provider) -> None:
     launch = place.launch()
     handle = provider.launch(launch)
+    _until(lambda: provider.sweep([handle]) == {handle: State.RUNNING})
     [running] = provider.instances()
     assert (running.provider, running.attempts, running.ended_at) == (provider.name, (launch.attempt,), None)
     assert provider.instances() == [running]
     provider.release(handle)
-    [ended] = provider.instances()
+    [ended] = _ended(provider)
     assert (ended.id, ended.started_at, ended.attempts) == (running.id, running.started_at, running.attempts)
     assert ended.ended_at is not None
     assert ended.ended_at >= ended.started_at
@@ -286,6 +300,7 @@ def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None
     first = place.open()
     launch = place.launch()
     handle = first.launch(launch)
+    _until(lambda: first.sweep([handle]) == {handle: State.RUNNING})
     [begun] = first.instances()
     first.close()
     second = place.open()
@@ -293,7 +308,7 @@ def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None
         second.adopt([handle])
         assert second.instances() == [begun]
         second.release(handle)
-        assert [one.id for one in second.instances() if one.ended_at] == [begun.id]
+        assert [one.id for one in _ended(second)] == [begun.id]
     finally:
         second.close()
 

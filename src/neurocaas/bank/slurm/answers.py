@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-SQUEUE_FORMAT = "%F|%K|%T|%N|%j|%r"
+SQUEUE_FORMAT = "%F|%K|%T|%N|%S|%e|%j|%r"
 SACCT_FIELDS = "JobID,State,NodeList,JobName"
 SINFO_FORMAT = "%R|%a|%c|%m|%G"
 
@@ -19,12 +20,15 @@ Task = tuple[str, int]  # a batch's job name and the index in its array
 
 @dataclass(frozen=True, kw_only=True)
 class TaskState:
-    """One task as Slurm tells of it. id: what `scancel` wants. state, reason: in Slurm's words."""
+    """One task as Slurm tells of it. id: what `scancel` wants. state, reason: in Slurm's words. ended_at: or when it is
+    to end at the latest."""
 
     id: str
     state: str
     reason: str = ""
     node: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +47,17 @@ def read_squeue(said: str) -> Mapping[Task, TaskState]:
     tasks = {}
     for line in said.splitlines():
         # The reason comes last, as it may be free text.
-        fields = line.split("|", 5)
-        if len(fields) < 6 or not NAME.fullmatch(fields[4]) or not _number(fields[1]):
+        fields = line.split("|", 7)
+        if len(fields) < 8 or not NAME.fullmatch(fields[6]) or not _number(fields[1]):
             continue
-        array, index, state, node, name, reason = fields
+        array, index, state, node, start, end, name, reason = fields
         tasks[name, int(index)] = TaskState(
-            id=f"{array}_{index}", state=_word(state), reason="" if reason == "None" else reason.strip(), node=node
+            id=f"{array}_{index}",
+            state=_word(state),
+            reason="" if reason == "None" else reason.strip(),
+            node=node,
+            started_at=_moment(start),
+            ended_at=_moment(end),
         )
     return tasks
 
@@ -95,6 +104,11 @@ def _gpus(gres: str) -> tuple[int, str]:
 
 def _number(text: str) -> bool:
     return text.isascii() and text.isdigit()
+
+
+def _moment(seconds: str) -> datetime | None:
+    """Slurm's clock has whole seconds."""
+    return datetime.fromtimestamp(int(seconds), UTC) if _number(seconds) and len(seconds) < 12 else None
 
 
 def _word(state: str) -> str:

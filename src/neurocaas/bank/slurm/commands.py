@@ -24,6 +24,7 @@ PATIENCE_SECONDS = 30
 MOST_ARGUMENTS = 1000
 # Of this process's environment they get what says which cluster is meant, and nothing that a job should not see.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "SLURM_CONF")
+SPOKEN = {"SLURM_TIME_FORMAT": "%s"}  # moments as seconds of the epoch, whatever this machine's time zone is
 UNHEARD = ("unable to contact", "socket timed out", "connection refused", "zero bytes", "try again", "timed out")
 
 
@@ -88,7 +89,7 @@ class Slurm:
 
 def _run(*command: str, script: str = "") -> str:
     """What the program printed. Raises NotAnswering or Refused with what it complained of, Unavailable without it."""
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | SPOKEN
     try:
         done = subprocess.run(
             command, input=script, capture_output=True, text=True, env=passed, timeout=PATIENCE_SECONDS, check=False

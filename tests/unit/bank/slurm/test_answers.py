@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,21 +15,27 @@ WORDS = st.text(st.characters(exclude_characters="|\r\n", exclude_categories=("Z
 
 def test_tasks_are_told_apart_by_their_batch_and_index() -> None:
     said = (
-        f"1|2|PENDING||{ONE}|Resources\n"
-        f"1|0|RUNNING|n1|{ONE}|None\n"
-        f"7|0|COMPLETED|n2|{OTHER}|None\n"
-        "9|N/A|RUNNING|n2|somebody's own|None\n"
+        f"1|2|PENDING||N/A|N/A|{ONE}|Resources\n"
+        f"1|0|RUNNING|n1|1700000000|1700000900|{ONE}|None\n"
+        f"7|0|COMPLETED|n2|N/A|N/A|{OTHER}|None\n"
+        "9|N/A|RUNNING|n2|1|2|somebody's own|None\n"
     )
     assert read_squeue(said) == {
         (ONE, 2): TaskState(id="1_2", state="PENDING", reason="Resources"),
-        (ONE, 0): TaskState(id="1_0", state="RUNNING", node="n1"),
+        (ONE, 0): TaskState(
+            id="1_0",
+            state="RUNNING",
+            node="n1",
+            started_at=datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC),
+            ended_at=datetime(2023, 11, 14, 22, 28, 20, tzinfo=UTC),
+        ),
         (OTHER, 0): TaskState(id="7_0", state="COMPLETED", node="n2"),
     }
 
 
 def test_what_stands_for_several_tasks_is_taken_for_none() -> None:
     # So squeue tells of the tasks of an array that were cancelled before they began.
-    assert read_squeue(f"1|N/A|CANCELLED||{ONE}|None\n1|[3-9]|PENDING||{ONE}|None\n") == {}
+    assert read_squeue(f"1|N/A|CANCELLED||1|2|{ONE}|None\n1|[3-9]|PENDING||1|2|{ONE}|None\n") == {}
     assert read_sacct(f"1_[3-9]|CANCELLED by 0|None assigned|{ONE}\n") == {}
 
 
@@ -39,7 +47,9 @@ def test_what_stands_for_several_tasks_is_taken_for_none() -> None:
     )
 )
 def test_every_task_that_squeue_prints_is_read(tasks: dict[tuple[str, int], tuple[str, str, str]]) -> None:
-    lines = [f"5|{index}|{state}|{node}|{name}|{why}" for (name, index), (state, node, why) in tasks.items()]
+    lines = [
+        f"5|{index}|{state}|{node}|N/A|1700000000|{name}|{why}" for (name, index), (state, node, why) in tasks.items()
+    ]
     read = read_squeue("\n".join(lines))
     assert set(read) == set(tasks)
     for (name, index), (state, node, _) in tasks.items():
@@ -64,7 +74,8 @@ def test_accounting_is_read() -> None:
 
 
 def test_shapes_of_nodes_are_read() -> None:
-    said = "main|up|4|8000|(null)\ngpu|up|32+|128000+|gpu:a100:4(S:0-1),tmpdisk:9\nold|down|4|8000|(null)\na b|up|4|8000|(null)\n"
+    said = "main|up|4|8000|(null)\ngpu|up|32+|128000+|gpu:a100:4(S:0-1),tmpdisk:9\n"
+    said += "old|down|4|8000|(null)\na b|up|4|8000|(null)\n"
     main, gpu = read_sinfo(said)
     assert (main.partition, main.vcpus, main.memory_mib, main.gpus, main.gpu) == ("main", 4, 8000, 0, "")
     assert (gpu.partition, gpu.vcpus, gpu.memory_mib, gpu.gpus, gpu.gpu) == ("gpu", 32, 128000, 4, "a100")
