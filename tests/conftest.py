@@ -20,6 +20,8 @@ from support.containers import containers
 from support.engine import engine
 from support.fixtures import local_site, new_database, shared_environments, site, website
 from support.s3 import s3_endpoint
+from support.slurm import slurm, slurm_session
+from support.slurm_site import nobodys_site, slurm_site, slurm_site_on_s3
 
 __all__ = [
     "as_admin",
@@ -31,9 +33,14 @@ __all__ = [
     "engine",
     "local_site",
     "new_database",
+    "nobodys_site",
     "s3_endpoint",
     "shared_environments",
     "site",
+    "slurm",
+    "slurm_session",
+    "slurm_site",
+    "slurm_site_on_s3",
     "website",
 ]  # fixtures, which pytest finds by name
 

@@ -44,6 +44,17 @@ def nginx_is_there() -> bool:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
 
 
+def slurm_is_there() -> bool:
+    """Its daemons, of which tests make a cluster; Debian keeps them in a folder that only root has on PATH."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    return all(shutil.which(name, path=path) is not None for name in ("slurmctld", "slurmd", "sbatch"))
+
+
+def munge_is_there() -> bool:
+    """By which Slurm's daemons know each other."""
+    return shutil.which("munged", path=f"{os.environ.get('PATH', '')}:/usr/sbin") is not None
+
+
 def podman_is_there() -> bool:
     return shutil.which("podman") is not None
 
@@ -76,6 +87,8 @@ TESTING: dict[str, Callable[[], bool]] = {
     "postgresql": postgresql_is_there,
     "chromium": chromium_is_there,
     "nginx": nginx_is_there,
+    "slurm-wlm": slurm_is_there,
+    "munge": munge_is_there,
     "podman": podman_is_there,
     "runc": runc_is_there,
     "catatonit": catatonit_is_there,

@@ -16,6 +16,8 @@ SITE_FILE = "site.json"
 STATE_FOLDER = ".neurocaas"
 IA_DAYS = 30
 
+SlurmName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+
 
 class LocalMachine(Document):
     """What of this machine the platform may use. Left out: all of it."""
@@ -143,6 +145,68 @@ class AwsSettings(Document):
         return self
 
 
+class SlurmSave(Document):
+    """Where a job at the save price goes: capacity that others may take back."""
+
+    price_per_hour: Annotated[Decimal, Field(ge=0)]
+    partition: SlurmName | None = None
+    qos: SlurmName | None = None
+
+
+class SlurmType(Document):
+    """One instance type: what of a node a stack may have. partition: left out, it is `name`.
+
+    memory_gib: what Slurm may be asked for, of which a runner takes a quarter. gres: what Slurm calls its GPUs.
+    at_once: how many stacks may be in Slurm at one time, running or waiting; left out, Slurm's own limits do.
+    """
+
+    name: SlurmName
+    partition: SlurmName | None = None
+    vcpus: Annotated[int, Field(ge=1)]
+    memory_gib: Annotated[Decimal, Field(ge=1)]
+    gpus: Annotated[int, Field(ge=0)] = 0
+    gres: Annotated[str, Field(pattern=r"^[A-Za-z]\w*(:[\w.-]+)?$")] = "gpu"
+    price_per_hour: Annotated[Decimal, Field(ge=0)] = Decimal(0)
+    save: SlurmSave | None = None
+    account: SlurmName | None = None
+    qos: SlurmName | None = None
+    constraint: Annotated[str, Field(pattern=r"^[\w.&|*()\[\]-]+$")] | None = None
+    at_once: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _saving_saves(self) -> Self:
+        if self.save is not None and self.save.price_per_hour > self.price_per_hour:
+            raise ValueError("a save.price_per_hour of at most price_per_hour")
+        return self
+
+
+class SlurmSettings(Document):
+    """A Slurm cluster. instance_types: left out, one for each partition, as `sinfo` tells of it.
+
+    shared: the nodes see this site's files at the same paths; else the store is on S3. work: a folder of the nodes' own
+    for what attempts need while they run; left out, they use the site's own folder. python: the nodes' interpreter
+    that has NeuroCAAS; left out, the one that runs the site.
+    """
+
+    instance_types: tuple[SlurmType, ...] = ()
+    shared: bool = True
+    work: Annotated[str, Field(pattern=r"^/.+$")] | None = None
+    python: Annotated[str, Field(pattern=r"^/.+$")] | None = None
+
+    @model_validator(mode="after")
+    def _each_type_once(self) -> Self:
+        names = [one.name for one in self.instance_types]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each instance type once (not so: {', '.join(twice)})")
+        return self
+
+    @model_validator(mode="after")
+    def _nodes_have_a_place(self) -> Self:
+        if not self.shared and self.work is None:
+            raise ValueError("a work folder of the nodes' own, such as /scratch/neurocaas, where shared is false,")
+        return self
+
+
 class HardwareSettings(Document):
     """When an instance is flagged, and when it is ended.
 
@@ -190,6 +254,7 @@ class SiteDocument(Document):
     web: Web = Web()
     fetching: FetchLimits = FetchLimits()
     aws: AwsSettings | None = None
+    slurm: SlurmSettings = SlurmSettings()
     hardware: HardwareSettings = HardwareSettings()
     dropboxes: Annotated[dict[str, BoxUrl], AfterValidator(_apart)] = Field(default_factory=dict)
     result_buckets: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
-"""What every provider promises, in the same tests for each: this machine, an emulated AWS, and a simulated cloud.
+"""What every provider promises, in the same tests for each: this machine, a real Slurm cluster of two nodes, an
+emulated AWS, and a simulated cloud.
 
-The first two with real runners; AWS with containers that really run.
+All but the last with real runners; AWS with containers that really run.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from typing import Any
 
 import pytest
 
-from neurocaas.bank import InstanceType, Launch, NoCapacity, Placement, Provider, State, choose
+from neurocaas.bank import Instance, InstanceType, Launch, NoCapacity, Placement, Provider, State, choose
 from neurocaas.bank.aws.provider import AwsProvider
 from neurocaas.bank.local import LocalProvider
+from neurocaas.bank.slurm.provider import SlurmProvider
 from neurocaas.blueprint import Need
 from neurocaas.errors import Refused
-from neurocaas.settings import LocalMachine, Settings, SiteDocument
+from neurocaas.settings import LocalMachine, Settings, SiteDocument, SlurmSettings, SlurmType
 from neurocaas.storage import Store, keys, open_store
 from neurocaas.testing import SimulatedCloud
 from support.batch_place import BatchPlace
@@ -121,12 +123,47 @@ class AwsPlace(Place):
         self.batch.tell(launch.attempt, "SUCCEEDED")
 
 
-@pytest.fixture(params=["local", "aws", "simulated"])
+class SlurmPlace(Place):
+    """Two nodes with one CPU each."""
+
+    placement = Placement(
+        instance_type=InstanceType(
+            name="main", provider="slurm", vcpus=1, memory_mib=768, gpus=0, price_per_hour=Decimal(0)
+        )
+    )
+
+    def open(self) -> Provider:
+        one = SlurmType(name="main", vcpus=1, memory_gib="1", at_once=2)
+        site = SiteDocument(name="test", slurm=SlurmSettings(instance_types=(one,)))
+        self.provider = SlurmProvider(Settings(root=self.folder, site=site, database_url="", store_url=self.store.url))
+        self.provider.start()
+        return self.provider
+
+    def begun(self, launch: Launch) -> bool:
+        self.provider.sweep([])  # as the manager does when its descriptor wakes it
+        return super().begun(launch)
+
+    def ended(self, launch: Launch) -> bool:
+        self.provider.sweep([])
+        return super().ended(launch)
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("slurm", marks=pytest.mark.xdist_group("slurm")),
+        "aws",
+        "simulated",
+    ]
+)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     folder = Path(tempfile.mkdtemp(prefix="neurocaas-provider-"))
     folder.chmod(0o755)
     if request.param == "aws":
         yield AwsPlace(folder, request.getfixturevalue("batch_place"))
+    elif request.param == "slurm":
+        request.getfixturevalue("slurm")
+        yield SlurmPlace(folder, request.param)
     else:
         yield Place(folder, request.param)
     shutil.rmtree(folder, ignore_errors=True)
@@ -144,6 +181,19 @@ def _until(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def _ended(provider: Provider) -> list[Instance]:
+    """The instances that the provider tells of as ended, as soon as it does."""
+    ended: list[Instance] = []
+
+    def told() -> bool:
+        provider.events()
+        ended.extend(one for one in provider.instances() if one.ended_at)
+        return bool(ended)
+
+    _until(told)
+    return ended
 
 
 def test_a_launched_stack_runs_until_it_is_released(place: Place, provider: Provider) -> None:
@@ -232,11 +282,12 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
 def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: Place, provider: Provider) -> None:
     launch = place.launch()
     handle = provider.launch(launch)
+    _until(lambda: provider.sweep([handle]) == {handle: State.RUNNING})
     [running] = provider.instances()
     assert (running.provider, running.attempts, running.ended_at) == (provider.name, (launch.attempt,), None)
     assert provider.instances() == [running]
     provider.release(handle)
-    [ended] = provider.instances()
+    [ended] = _ended(provider)
     assert (ended.id, ended.started_at, ended.attempts) == (running.id, running.started_at, running.attempts)
     assert ended.ended_at is not None
     assert ended.ended_at >= ended.started_at
@@ -249,6 +300,7 @@ def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None
     first = place.open()
     launch = place.launch()
     handle = first.launch(launch)
+    _until(lambda: first.sweep([handle]) == {handle: State.RUNNING})
     [begun] = first.instances()
     first.close()
     second = place.open()
@@ -256,7 +308,7 @@ def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None
         second.adopt([handle])
         assert second.instances() == [begun]
         second.release(handle)
-        assert [one.id for one in second.instances() if one.ended_at] == [begun.id]
+        assert [one.id for one in _ended(second)] == [begun.id]
     finally:
         second.close()
 

@@ -20,13 +20,16 @@ class NoCapacity(NeurocaasError):
 
 class State(StrEnum):
     """What a provider knows of an allocation. PENDING: accepted, not begun. INTERRUPTED: gone too, because the provider
-    took it back. UNAVAILABLE: given up, because no instance could be had for it in time."""
+    took it back. UNAVAILABLE: given up, because no instance could be had for it in time. TIMED_OUT, OUT_OF_MEMORY:
+    gone, because the provider enforced a limit before the runner did."""
 
     RUNNING = "running"
     PENDING = "pending"
     GONE = "gone"
     INTERRUPTED = "interrupted"
     UNAVAILABLE = "unavailable"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
 
 
 class Carrier(StrEnum):

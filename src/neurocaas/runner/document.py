@@ -11,6 +11,7 @@ from neurocaas.documents import Document
 from neurocaas.reasons import Reason
 
 Positive = Annotated[int, Field(gt=0)]
+ALLOTTED = "allotted"
 
 
 class Part(Document):
@@ -94,7 +95,8 @@ class AttemptEnvironment(Document):
 
 
 class Resources(Document):
-    """cores: ids of the CPUs to run on; empty leaves the choice to the kernel."""
+    """cores: ids of the CPUs to run on; empty leaves the choice to the kernel. gpus: their numbers, or ALLOTTED alone:
+    those that CUDA_VISIBLE_DEVICES names when the runner begins, as an engine sets it for what it starts."""
 
     vcpus: Positive
     cores: tuple[int, ...] = ()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.reasons import Reason
-from neurocaas.runner.document import AttemptDocument, Input
+from neurocaas.runner.document import ALLOTTED, AttemptDocument, Input
 from neurocaas.runner.stopped import Stopped
 from neurocaas.sandbox import MIB, Limits, Mount, View
 from neurocaas.storage import Store, fingerprint, keys
@@ -236,7 +236,7 @@ def _gpu_devices() -> tuple[str, ...]:
 def variables(document: AttemptDocument) -> dict[str, str]:
     """The documented variables of the workflow contract."""
     cores = str(document.resources.vcpus)
-    gpus = ",".join(document.resources.gpus)
+    gpus = _gpus(document.resources.gpus)
     return {
         "LANG": "C.UTF-8",
         "HOME": "/job/scratch",
@@ -257,6 +257,11 @@ def variables(document: AttemptDocument) -> dict[str, str]:
         **dict.fromkeys(THREAD_VARIABLES, cores),
         **{variable_of(given.name): inside(given) for given in document.inputs},
     }
+
+
+def _gpus(given: tuple[str, ...]) -> str:
+    """The numbers of the attempt's GPUs. What an engine allots is said in this process's own environment."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "") if given == (ALLOTTED,) else ",".join(given)
 
 
 def variable_of(name: str) -> str:

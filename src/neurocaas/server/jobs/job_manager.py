@@ -49,6 +49,8 @@ UNBEGUN = frozenset({State.PENDING, State.UNAVAILABLE})
 LOST = dict.fromkeys(State, (Reason.INSTANCE_LOST, "The instance or its runner went away.")) | {
     State.INTERRUPTED: (Reason.INTERRUPTED, "The provider took the instance back."),
     State.UNAVAILABLE: (Reason.NO_CAPACITY, "No instance could be had."),
+    State.TIMED_OUT: (Reason.TIMED_OUT, "The time that it may take was over."),
+    State.OUT_OF_MEMORY: (Reason.OUT_OF_MEMORY, "It took more memory than it was given."),
 }
 
 
