@@ -28,6 +28,7 @@ class Dropped:
     world: World
     folder: Path
     wakes: list[str] = field(default_factory=list)
+    written: int = 0
 
     def put(self, key: str, data: bytes | str, *, age_seconds: float = 10) -> None:
         """Write a file as a member of a group does; it is so old on the site's clock."""
@@ -35,7 +36,9 @@ class Dropped:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}")
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-        at = self.world.clock.now.timestamp() - age_seconds
+        # The site's clock stands still, and that of a disk does not.
+        self.written += 1
+        at = self.world.clock.now.timestamp() - age_seconds + self.written / 1000
         os.utime(temporary, (at, at))
         temporary.replace(path)  # a new file, as a client's second write is
 
