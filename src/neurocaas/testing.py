@@ -86,8 +86,10 @@ class SimulatedFleet:
         self._of[attempt] = instance
 
     def free(self, attempt: str, reason: str) -> None:
-        """The attempt leaves its instance, which ends for this reason, or idles if there is none."""
-        instance = self._of.pop(attempt)
+        """The attempt leaves its instance, which ends for this reason, or idles if there is none. Quiet if it has left."""
+        instance = self._of.pop(attempt, "")
+        if not instance:
+            return
         if reason or not self.keep_seconds:
             self._end(instance, self.clock(), reason or "Its attempt ended.")
         else:
