@@ -202,6 +202,18 @@ def test_the_command_line_makes_and_pushes_an_image(local_site: TestSite, engine
     assert "HOST/NAME" in refused.err
 
 
+def test_the_doctor_says_which_engine_there_is_and_whether_a_container_runs(local_site: TestSite, engine: str) -> None:
+    def containers() -> dict[str, object]:
+        return next(one for one in local_site("doctor", "--json", expect=None).json if one["part"] == "containers")
+
+    assert containers()["well"] is True
+    assert str(containers()["found"]).endswith("runs containers")
+    site = local_site.root / "site.json"
+    site.write_text(json.dumps(json.loads(site.read_text()) | {"images": {"engine": "docker"}}))
+    assert containers()["well"] is False
+    assert "docker" in str(containers()["found"])
+
+
 def test_an_analysis_in_an_image_runs_from_the_command_line_to_its_certificate(
     local_site: TestSite, engine: str
 ) -> None:

@@ -168,7 +168,8 @@ class CgroupV1:
         return "cgroup v1 limits memory and processes in the kernel; storage is limited per file and watched."
 
     def remove_stale(self) -> int:
-        return max(remove_orphans(self.root / controller / SLICE) for controller in CONTROLLERS)
+        # Not just in the hierarchies of our cages: a container engine that nests makes its cgroups in all.
+        return max((remove_orphans(folder) for folder in self.root.glob(f"*/{SLICE}")), default=0)
 
 
 def _make(folder: str) -> None:
