@@ -264,7 +264,8 @@ class SlurmProvider:
         }
         launch.work.mkdir(parents=True, exist_ok=True)
         if not self._shared:
-            return Performed(work=work, ticket=self._handovers.hand_over(document, launch.work))
+            ticket = self._handovers.hand_over(_elsewhere(document), launch.work)
+            return Performed(work=work, ticket=ticket)
         _write(launch.work / DOCUMENT, json.dumps(document))
         return Performed(work=work, document=launch.work / DOCUMENT)
 
@@ -361,6 +362,15 @@ class SlurmProvider:
     def _hold(self, handle: str, one: _Allocation) -> None:
         self._held[handle] = one
         self._states.setdefault(handle, State.PENDING)
+
+
+def _elsewhere(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without this machine's places: a node may have others' files there, so all comes from the store."""
+    nowhere = f"{document['shelf']}/of-another-machine"
+    environment = document["environment"]
+    mounts = [one | {"source": f"{nowhere}/{one['target'].strip('/')}"} for one in environment["mounts"]]
+    workflow = document["workflow"] | {"files": f"{nowhere}/workflow"}
+    return {**document, "environment": environment | {"mounts": mounts}, "workflow": workflow}
 
 
 def _ids(handles: Iterable[str], tasks: Mapping[Task, TaskState], states: Collection[State]) -> set[str]:

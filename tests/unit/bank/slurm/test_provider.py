@@ -23,7 +23,14 @@ from neurocaas.settings import Settings, SiteDocument, SlurmSettings
 from neurocaas.testing import FakeClock
 
 NEED = Need(vcpus=1, memory_mib=512, storage_mib=64, gpus=0)
-DOCUMENT: dict[str, Any] = {"timeout_seconds": 60, "uid": None, "bell": None, "resources": {"vcpus": 1, "cores": [3]}}
+DOCUMENT: dict[str, Any] = {
+    "timeout_seconds": 60,
+    "uid": None,
+    "bell": None,
+    "workflow": {"files": "/site/version", "archive": "versions/pca/0.tar"},
+    "environment": {"mounts": [{"source": "/site/e", "target": "/env", "archive": "trees/e.tar.gz"}]},
+    "resources": {"vcpus": 1, "cores": [3]},
+}
 MAIN: dict[str, Any] = {"name": "main", "vcpus": 4, "memory_gib": 8, "price_per_hour": 1}
 
 
@@ -338,6 +345,7 @@ def test_nodes_of_their_own_files_get_tickets_and_places(tmp_path: Path) -> None
     assert document["shelf"] == "/scratch/n/shelf"
     assert document["work"].startswith("/scratch/n/neurocaas-")
     assert document["bell"] is None
+    assert "/site/" not in json.dumps([document["workflow"], document["environment"]])
     [(options, script)] = slurm.submitted
     assert "the ticket" in script
     assert "the ticket" not in " ".join(options.values())
