@@ -91,7 +91,7 @@ class SlurmProvider:
         )
         self._bell_path = settings.run / "slurm.bell"
         self._bell: Bell | None = None
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake: int | None = None  # readable when there is something to send to Slurm
         self._types: dict[str, Offered] = offered(self._settings.instance_types)
         self._types_until = float("inf") if self._types else 0.0
         self._tasks: Mapping[Task, TaskState] = {}
@@ -128,6 +128,7 @@ class SlurmProvider:
 
     def start(self) -> None:
         self._bell = Bell(self._bell_path)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def launch(self, launch: Launch) -> str:
         """The attempt goes to Slurm with all others of this turn, at the next `events`, which is due at once."""
@@ -152,7 +153,7 @@ class SlurmProvider:
         _write(launch.work / RECORD, handle)
         self._batches.add(shape, launch.attempt, performed)
         self._hold(handle, allocation)
-        os.eventfd_write(self._wake, 1)
+        self._be_woken()
         return handle
 
     def find(self, attempt: str, work: Path) -> str | None:
@@ -191,7 +192,7 @@ class SlurmProvider:
 
     def interrupt(self, handle: str) -> None:
         self._to_interrupt.add(handle)
-        os.eventfd_write(self._wake, 1)
+        self._be_woken()
 
     def release(self, handle: str) -> None:
         # A runner that has reported is about to end; one that was asked to stop has had its time.
@@ -200,7 +201,7 @@ class SlurmProvider:
             kept.pop(handle, None)
         self._interrupted.discard(handle)
         self._heard.discard(_Allocation.read(handle).attempt)
-        os.eventfd_write(self._wake, 1)
+        self._be_woken()
 
     def instances(self) -> list[Instance]:
         """The tasks that have begun, by Slurm's own clock, which has whole seconds."""
@@ -216,8 +217,9 @@ class SlurmProvider:
         return False
 
     def events(self) -> list[Hint]:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
+        if self._wake is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
         for message in self._bell.drain() if self._bell else ():
             what, _, attempt = message.partition(" ")
             self._hints.append(Hint(attempt=attempt, what=what))
@@ -230,14 +232,21 @@ class SlurmProvider:
         return hints
 
     def filenos(self) -> list[int]:
-        return [self._wake, *([self._bell.fileno()] if self._bell else ())]
+        return [one for one in (self._wake, self._bell and self._bell.fileno()) if one is not None]
 
     def close(self) -> None:
         with contextlib.suppress(NeurocaasError):
             self._act()
-        os.close(self._wake)
+        if self._wake is not None:
+            os.close(self._wake)
+            self._wake = None
         if self._bell is not None:
             self._bell.close()
+
+    def _be_woken(self) -> None:
+        """Have whoever waits for this provider's descriptors ask for its events."""
+        if self._wake is not None:
+            os.eventfd_write(self._wake, 1)
 
     def _offered(self) -> dict[str, Offered]:
         if self._ticks() >= self._types_until:

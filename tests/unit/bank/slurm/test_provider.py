@@ -114,7 +114,9 @@ class Place:
 def opened(root: Path, slurm: FakeSlurm, clock: FakeClock, **settings: Any) -> SlurmProvider:
     site = SiteDocument(name="test", slurm=SlurmSettings(**settings))
     read = Settings(root=root, site=site, database_url="", store_url=(root / "store").as_uri())
-    return SlurmProvider(read, slurm=slurm, ticks=clock.ticks)
+    provider = SlurmProvider(read, slurm=slurm, ticks=clock.ticks)
+    provider.start()
+    return provider
 
 
 @pytest.fixture
@@ -147,7 +149,6 @@ def test_many_hints_ask_the_controller_once(place: Place) -> None:
 
 
 def test_a_runner_that_rang_has_begun_whatever_was_said_before(place: Place) -> None:
-    place.provider.start()
     handle = place.launch()
     place.provider.events()
     assert place.provider.sweep([handle]) == {handle: State.PENDING}
