@@ -232,7 +232,8 @@ class SlurmProvider:
         return hints
 
     def filenos(self) -> list[int]:
-        return [one for one in (self._wake, self._bell and self._bell.fileno()) if one is not None]
+        bell = None if self._bell is None else self._bell.fileno()
+        return [one for one in (self._wake, bell) if one is not None]
 
     def close(self) -> None:
         with contextlib.suppress(NeurocaasError):
