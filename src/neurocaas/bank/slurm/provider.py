@@ -9,9 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from decimal import Decimal
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from neurocaas.bank.slurm.answers import Task, TaskState
 from neurocaas.bank.slurm.batches import Batches
 from neurocaas.bank.slurm.commands import NotAnswering, Slurm
 from neurocaas.bank.slurm.instance_types import PROVIDER, Offered, from_partitions, offered
+from neurocaas.bank.slurm.instances import Instances
 from neurocaas.bank.slurm.script import Performed
 from neurocaas.bell import Bell
 from neurocaas.blueprint import Need
@@ -104,8 +103,7 @@ class SlurmProvider:
         self._leaving: dict[str, float] = {}  # released handles, and when they are to be gone
         self._heard: set[str] = set()  # attempts whose runners rang: they have begun, whatever an older answer says
         self._hints: list[Hint] = []
-        self._running: dict[str, Instance] = {}
-        self._ended: list[Instance] = []
+        self._instances = Instances()
 
     def repository(self) -> str:
         return ""
@@ -205,13 +203,12 @@ class SlurmProvider:
 
     def instances(self) -> list[Instance]:
         """The tasks that have begun, by Slurm's own clock, which has whole seconds."""
-        if self._running:
+        if self._instances.any_running:
             try:
-                self._see_ended(self._look(FRESH_SECONDS))
+                self._instances.see(self._look(FRESH_SECONDS))
             except ASKED as fault:
                 log.warning("%s", fault)
-        ended, self._ended = self._ended, []
-        return [*self._running.values(), *ended]
+        return self._instances.told()
 
     def end_instance(self, instance: Instance) -> bool:  # noqa: ARG002 (a task ends with its runner)
         return False
@@ -326,7 +323,9 @@ class SlurmProvider:
         if self._states.get(handle) is State.UNAVAILABLE:
             return State.UNAVAILABLE
         if task is not None:
-            self._see_begun(handle, one, task)
+            if offered := self._offered().get(one.instance_type):
+                placement = Placement(instance_type=offered.instance_type, save=one.save)
+                self._instances.begun(one.task, task, one.attempt, placement)
             state, why = words.state_of(task), words.why(task)
             if state is State.PENDING and task.state != "SUSPENDED" and one.attempt in self._heard:
                 state, why = State.RUNNING, ""
@@ -340,34 +339,6 @@ class SlurmProvider:
             state, why = State.GONE, "Slurm does not know it any more."
         self._states[handle], self._whys[handle] = state, why
         return state
-
-    def _see_begun(self, handle: str, one: _Allocation, task: TaskState) -> None:
-        if handle in self._running or task.started_at is None or words.state_of(task) is not State.RUNNING:
-            return
-        offered = self._offered().get(one.instance_type)
-        instance_type = offered.instance_type if offered else None
-        price = Placement(instance_type=instance_type, save=one.save).price_per_hour if instance_type else Decimal(0)
-        self._running[handle] = Instance(
-            provider=self.name,
-            id=task.id,
-            instance_type=one.instance_type,
-            price_per_hour=price,
-            save=one.save,
-            started_at=task.started_at,
-            attempts=(one.attempt,),
-        )
-
-    def _see_ended(self, tasks: Mapping[Task, TaskState]) -> None:
-        for handle, instance in [*self._running.items()]:
-            task = tasks.get(_Allocation.read(handle).task)
-            if task is not None and words.state_of(task) in {State.RUNNING, State.PENDING}:
-                continue
-            del self._running[handle]
-            # What Slurm has forgotten ended before now.
-            ended_at = (task and task.ended_at) or datetime.now(UTC)
-            reason = (task and words.why(task)) or "Its runner ended."
-            ended = replace(instance, ended_at=max(ended_at, instance.started_at), reason=reason)
-            self._ended.append(ended)
 
     def _hold(self, handle: str, one: _Allocation) -> None:
         self._held[handle] = one
