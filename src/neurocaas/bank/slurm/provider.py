@@ -9,9 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from decimal import Decimal
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from neurocaas.bank.slurm.answers import Task, TaskState
 from neurocaas.bank.slurm.batches import Batches
 from neurocaas.bank.slurm.commands import NotAnswering, Slurm
 from neurocaas.bank.slurm.instance_types import PROVIDER, Offered, from_partitions, offered
+from neurocaas.bank.slurm.instances import Instances
 from neurocaas.bank.slurm.script import Performed
 from neurocaas.bell import Bell
 from neurocaas.blueprint import Need
@@ -91,7 +90,7 @@ class SlurmProvider:
         )
         self._bell_path = settings.run / "slurm.bell"
         self._bell: Bell | None = None
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._wake: int | None = None  # readable when there is something to send to Slurm
         self._types: dict[str, Offered] = offered(self._settings.instance_types)
         self._types_until = float("inf") if self._types else 0.0
         self._tasks: Mapping[Task, TaskState] = {}
@@ -104,8 +103,7 @@ class SlurmProvider:
         self._leaving: dict[str, float] = {}  # released handles, and when they are to be gone
         self._heard: set[str] = set()  # attempts whose runners rang: they have begun, whatever an older answer says
         self._hints: list[Hint] = []
-        self._running: dict[str, Instance] = {}
-        self._ended: list[Instance] = []
+        self._instances = Instances()
 
     def repository(self) -> str:
         return ""
@@ -128,6 +126,7 @@ class SlurmProvider:
 
     def start(self) -> None:
         self._bell = Bell(self._bell_path)
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     def launch(self, launch: Launch) -> str:
         """The attempt goes to Slurm with all others of this turn, at the next `events`, which is due at once."""
@@ -152,7 +151,7 @@ class SlurmProvider:
         _write(launch.work / RECORD, handle)
         self._batches.add(shape, launch.attempt, performed)
         self._hold(handle, allocation)
-        os.eventfd_write(self._wake, 1)
+        self._be_woken()
         return handle
 
     def find(self, attempt: str, work: Path) -> str | None:
@@ -191,7 +190,7 @@ class SlurmProvider:
 
     def interrupt(self, handle: str) -> None:
         self._to_interrupt.add(handle)
-        os.eventfd_write(self._wake, 1)
+        self._be_woken()
 
     def release(self, handle: str) -> None:
         # A runner that has reported is about to end; one that was asked to stop has had its time.
@@ -200,24 +199,24 @@ class SlurmProvider:
             kept.pop(handle, None)
         self._interrupted.discard(handle)
         self._heard.discard(_Allocation.read(handle).attempt)
-        os.eventfd_write(self._wake, 1)
+        self._be_woken()
 
     def instances(self) -> list[Instance]:
         """The tasks that have begun, by Slurm's own clock, which has whole seconds."""
-        if self._running:
+        if self._instances.any_running:
             try:
-                self._see_ended(self._look(FRESH_SECONDS))
+                self._instances.see(self._look(FRESH_SECONDS))
             except ASKED as fault:
                 log.warning("%s", fault)
-        ended, self._ended = self._ended, []
-        return [*self._running.values(), *ended]
+        return self._instances.told()
 
     def end_instance(self, instance: Instance) -> bool:  # noqa: ARG002 (a task ends with its runner)
         return False
 
     def events(self) -> list[Hint]:
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
+        if self._wake is not None:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
         for message in self._bell.drain() if self._bell else ():
             what, _, attempt = message.partition(" ")
             self._hints.append(Hint(attempt=attempt, what=what))
@@ -230,14 +229,22 @@ class SlurmProvider:
         return hints
 
     def filenos(self) -> list[int]:
-        return [self._wake, *([self._bell.fileno()] if self._bell else ())]
+        bell = None if self._bell is None else self._bell.fileno()
+        return [one for one in (self._wake, bell) if one is not None]
 
     def close(self) -> None:
         with contextlib.suppress(NeurocaasError):
             self._act()
-        os.close(self._wake)
+        if self._wake is not None:
+            os.close(self._wake)
+            self._wake = None
         if self._bell is not None:
             self._bell.close()
+
+    def _be_woken(self) -> None:
+        """Have whoever waits for this provider's descriptors ask for its events."""
+        if self._wake is not None:
+            os.eventfd_write(self._wake, 1)
 
     def _offered(self) -> dict[str, Offered]:
         if self._ticks() >= self._types_until:
@@ -264,7 +271,8 @@ class SlurmProvider:
         }
         launch.work.mkdir(parents=True, exist_ok=True)
         if not self._shared:
-            return Performed(work=work, ticket=self._handovers.hand_over(document, launch.work))
+            ticket = self._handovers.hand_over(_elsewhere(document), launch.work)
+            return Performed(work=work, ticket=ticket)
         _write(launch.work / DOCUMENT, json.dumps(document))
         return Performed(work=work, document=launch.work / DOCUMENT)
 
@@ -315,7 +323,9 @@ class SlurmProvider:
         if self._states.get(handle) is State.UNAVAILABLE:
             return State.UNAVAILABLE
         if task is not None:
-            self._see_begun(handle, one, task)
+            if offered := self._offered().get(one.instance_type):
+                placement = Placement(instance_type=offered.instance_type, save=one.save)
+                self._instances.begun(one.task, task, one.attempt, placement)
             state, why = words.state_of(task), words.why(task)
             if state is State.PENDING and task.state != "SUSPENDED" and one.attempt in self._heard:
                 state, why = State.RUNNING, ""
@@ -330,37 +340,18 @@ class SlurmProvider:
         self._states[handle], self._whys[handle] = state, why
         return state
 
-    def _see_begun(self, handle: str, one: _Allocation, task: TaskState) -> None:
-        if handle in self._running or task.started_at is None or words.state_of(task) is not State.RUNNING:
-            return
-        offered = self._offered().get(one.instance_type)
-        instance_type = offered.instance_type if offered else None
-        price = Placement(instance_type=instance_type, save=one.save).price_per_hour if instance_type else Decimal(0)
-        self._running[handle] = Instance(
-            provider=self.name,
-            id=task.id,
-            instance_type=one.instance_type,
-            price_per_hour=price,
-            save=one.save,
-            started_at=task.started_at,
-            attempts=(one.attempt,),
-        )
-
-    def _see_ended(self, tasks: Mapping[Task, TaskState]) -> None:
-        for handle, instance in [*self._running.items()]:
-            task = tasks.get(_Allocation.read(handle).task)
-            if task is not None and words.state_of(task) in {State.RUNNING, State.PENDING}:
-                continue
-            del self._running[handle]
-            # What Slurm has forgotten ended before now.
-            ended_at = (task and task.ended_at) or datetime.now(UTC)
-            reason = (task and words.why(task)) or "Its runner ended."
-            ended = replace(instance, ended_at=max(ended_at, instance.started_at), reason=reason)
-            self._ended.append(ended)
-
     def _hold(self, handle: str, one: _Allocation) -> None:
         self._held[handle] = one
         self._states.setdefault(handle, State.PENDING)
+
+
+def _elsewhere(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without this machine's places: a node may have others' files there, so all comes from the store."""
+    nowhere = f"{document['shelf']}/of-another-machine"
+    environment = document["environment"]
+    mounts = [one | {"source": f"{nowhere}/{one['target'].strip('/')}"} for one in environment["mounts"]]
+    workflow = document["workflow"] | {"files": f"{nowhere}/workflow"}
+    return {**document, "environment": environment | {"mounts": mounts}, "workflow": workflow}
 
 
 def _ids(handles: Iterable[str], tasks: Mapping[Task, TaskState], states: Collection[State]) -> set[str]:

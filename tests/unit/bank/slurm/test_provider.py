@@ -23,7 +23,14 @@ from neurocaas.settings import Settings, SiteDocument, SlurmSettings
 from neurocaas.testing import FakeClock
 
 NEED = Need(vcpus=1, memory_mib=512, storage_mib=64, gpus=0)
-DOCUMENT: dict[str, Any] = {"timeout_seconds": 60, "uid": None, "bell": None, "resources": {"vcpus": 1, "cores": [3]}}
+DOCUMENT: dict[str, Any] = {
+    "timeout_seconds": 60,
+    "uid": None,
+    "bell": None,
+    "workflow": {"files": "/site/version", "archive": "versions/pca/0.tar"},
+    "environment": {"mounts": [{"source": "/site/e", "target": "/env", "archive": "trees/e.tar.gz"}]},
+    "resources": {"vcpus": 1, "cores": [3]},
+}
 MAIN: dict[str, Any] = {"name": "main", "vcpus": 4, "memory_gib": 8, "price_per_hour": 1}
 
 
@@ -107,7 +114,9 @@ class Place:
 def opened(root: Path, slurm: FakeSlurm, clock: FakeClock, **settings: Any) -> SlurmProvider:
     site = SiteDocument(name="test", slurm=SlurmSettings(**settings))
     read = Settings(root=root, site=site, database_url="", store_url=(root / "store").as_uri())
-    return SlurmProvider(read, slurm=slurm, ticks=clock.ticks)
+    provider = SlurmProvider(read, slurm=slurm, ticks=clock.ticks)
+    provider.start()
+    return provider
 
 
 @pytest.fixture
@@ -140,7 +149,6 @@ def test_many_hints_ask_the_controller_once(place: Place) -> None:
 
 
 def test_a_runner_that_rang_has_begun_whatever_was_said_before(place: Place) -> None:
-    place.provider.start()
     handle = place.launch()
     place.provider.events()
     assert place.provider.sweep([handle]) == {handle: State.PENDING}
@@ -338,6 +346,7 @@ def test_nodes_of_their_own_files_get_tickets_and_places(tmp_path: Path) -> None
     assert document["shelf"] == "/scratch/n/shelf"
     assert document["work"].startswith("/scratch/n/neurocaas-")
     assert document["bell"] is None
+    assert "/site/" not in json.dumps([document["workflow"], document["environment"]])
     [(options, script)] = slurm.submitted
     assert "the ticket" in script
     assert "the ticket" not in " ".join(options.values())
