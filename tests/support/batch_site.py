@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -79,17 +78,10 @@ def batch_site(
             # moto's ECR takes no pushes.
             "repository": f"{containers.registry}/neurocaas",
         }
-        _declare(site, {"aws": aws})
+        site.declare(aws=aws)
         deployed = site("deploy", "--provider", "aws", "--json").json
-        _declare(site, {"providers": ["aws"], **deployed["site"]})
+        site.declare(providers=["aws"], **deployed["site"])
         yield BatchSite(site=site, aws=aws_with_containers, containers=containers, outputs=deployed["outputs"])
     finally:
         site.end()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _declare(site: TestSite, entries: dict[str, Any]) -> None:
-    """Add to the site's settings."""
-    path = site.root / "site.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | entries, indent=1))
-    site.git("commit", "--quiet", "--all", "--message", "Declare the site on AWS")

@@ -97,6 +97,12 @@ class TestSite:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", f"Declare {name}")
 
+    def declare(self, **entries: Any) -> None:
+        """Let the site's settings hold these, committed."""
+        path = self.root / "site.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | entries, indent=1))
+        self.git("commit", "--quiet", "--all", "--message", "Declare the site")
+
     def price(self, dollars_per_hour: str) -> None:
         """Let an instance of this machine cost something."""
         path = self.root / "site.json"

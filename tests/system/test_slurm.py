@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def test_limits_end_stacks_with_their_reasons(slurm_site: TestSite, slurm: Clust
 
 
 def test_cancelling_frees_the_nodes_in_seconds(
-    slurm_site: TestSite, slurm: Cluster, record_property: pytest.RecordProperty
+    slurm_site: TestSite, slurm: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     declare(slurm_site, "endless", f"sleep 600\n{HASH}")
     job = submit(slurm_site, "endless", 4)
@@ -182,7 +183,7 @@ def test_nodes_that_share_no_files_bring_what_they_need_once(slurm_site_on_s3: T
 
 
 def test_two_nodes_take_half_the_time_of_one(
-    slurm_site: TestSite, slurm: Cluster, record_property: pytest.RecordProperty
+    slurm_site: TestSite, slurm: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     # What else runs on this machine's cores takes from two nodes what it does not take from one, so two processes
     # without Slurm are timed beside one, and the best of three rounds counts.
