@@ -16,6 +16,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -48,6 +49,7 @@ class Place:
         self.version.mkdir()
         self.cloud = SimulatedCloud(store=self.store)
         self._count = 0
+        self._job = f"job{uuid4().hex[:8]}"  # providers that are shared know those of other tests
 
     def open(self) -> Provider:
         """The provider as a new job manager opens it."""
@@ -62,11 +64,11 @@ class Place:
     def launch(self, seconds: float = 60) -> Launch:
         """An attempt whose workflow sleeps."""
         self._count += 1
-        prefix = keys.attempt("lab", "job", 0, self._count)
+        prefix = keys.attempt("lab", self._job, 0, self._count)
         self.store.put(keys.lease(prefix), json.dumps({"token": "t"}).encode())
-        work = self.folder / ".neurocaas" / "work" / f"job-0-{self._count}"
+        work = self.folder / ".neurocaas" / "work" / f"{self._job}-0-{self._count}"
         document: dict[str, Any] = {
-            "attempt": f"job/0/{self._count}",
+            "attempt": f"{self._job}/0/{self._count}",
             "token": "t",
             "store": self.store.url,
             "prefix": prefix,
