@@ -35,6 +35,11 @@ ONE = Need(vcpus=1, memory_mib=128, storage_mib=64, gpus=0)
 ANYWHERE = Placement(instance_type=InstanceType(name="any", vcpus=2, memory_mib=256, gpus=0, price_per_hour=Decimal(0)))
 PATIENCE_SECONDS = 120.0
 
+# Emulated Batch starts containers, but no EC2 instances: what AWS tells of those is tried in tests/unit/bank/aws.
+TELLING = pytest.mark.parametrize(
+    "place", ["local", pytest.param("slurm", marks=pytest.mark.xdist_group("slurm")), "simulated"], indirect=True
+)
+
 
 class Place:
     """A provider with room for two stacks, and a store that its runners write to."""
@@ -281,6 +286,7 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
         second.close()
 
 
+@TELLING
 def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: Place, provider: Provider) -> None:
     launch = place.launch()
     handle = provider.launch(launch)
@@ -298,6 +304,7 @@ def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: P
     assert provider.instances() == []
 
 
+@TELLING
 def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None:
     first = place.open()
     launch = place.launch()
