@@ -16,6 +16,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -34,6 +35,11 @@ ONE = Need(vcpus=1, memory_mib=128, storage_mib=64, gpus=0)
 ANYWHERE = Placement(instance_type=InstanceType(name="any", vcpus=2, memory_mib=256, gpus=0, price_per_hour=Decimal(0)))
 PATIENCE_SECONDS = 120.0
 
+# Emulated Batch starts containers, but no EC2 instances: what AWS tells of those is tried in tests/unit/bank/aws.
+TELLING = pytest.mark.parametrize(
+    "place", ["local", pytest.param("slurm", marks=pytest.mark.xdist_group("slurm")), "simulated"], indirect=True
+)
+
 
 class Place:
     """A provider with room for two stacks, and a store that its runners write to."""
@@ -48,6 +54,7 @@ class Place:
         self.version.mkdir()
         self.cloud = SimulatedCloud(store=self.store)
         self._count = 0
+        self._job = f"job{uuid4().hex[:8]}"  # providers that are shared know those of other tests
 
     def open(self) -> Provider:
         """The provider as a new job manager opens it."""
@@ -62,11 +69,11 @@ class Place:
     def launch(self, seconds: float = 60) -> Launch:
         """An attempt whose workflow sleeps."""
         self._count += 1
-        prefix = keys.attempt("lab", "job", 0, self._count)
+        prefix = keys.attempt("lab", self._job, 0, self._count)
         self.store.put(keys.lease(prefix), json.dumps({"token": "t"}).encode())
-        work = self.folder / ".neurocaas" / "work" / f"job-0-{self._count}"
+        work = self.folder / ".neurocaas" / "work" / f"{self._job}-0-{self._count}"
         document: dict[str, Any] = {
-            "attempt": f"job/0/{self._count}",
+            "attempt": f"{self._job}/0/{self._count}",
             "token": "t",
             "store": self.store.url,
             "prefix": prefix,
@@ -279,6 +286,7 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
         second.close()
 
 
+@TELLING
 def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: Place, provider: Provider) -> None:
     launch = place.launch()
     handle = provider.launch(launch)
@@ -296,6 +304,7 @@ def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: P
     assert provider.instances() == []
 
 
+@TELLING
 def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None:
     first = place.open()
     launch = place.launch()
