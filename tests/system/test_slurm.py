@@ -192,12 +192,12 @@ def test_two_nodes_take_half_the_time_of_one(
     declare(slurm_site, "burn2", burn, hardware=HARDWARE | {"instance_type": "main"})
     best, figures = 0.0, ""
     for _ in range(3):
-        seconds = []
+        seconds, possible = [], scaling()
         for name in ("burn1", "burn2"):
             job = submit(slurm_site, name, 8, "--fresh")
             assert slurm_site.wait(job, 300)["status"] == "succeeded"
             seconds.append(makespan_seconds(slurm_site, job))
-        possible = min(1.0, burnt_seconds(1) / burnt_seconds(2))
+        possible = max(possible, scaling())
         efficiency = seconds[0] / (2 * seconds[1])
         if efficiency / possible > best:
             best = efficiency / possible
@@ -209,6 +209,11 @@ def test_two_nodes_take_half_the_time_of_one(
             break
     record_property("figures", figures)
     assert best >= EFFICIENCY, figures
+
+
+def scaling() -> float:
+    """What two bare processes gain on this machine now over one, per process."""
+    return min(1.0, burnt_seconds(1) / burnt_seconds(2))
 
 
 def burnt_seconds(processes: int) -> float:
