@@ -86,7 +86,7 @@ class SimulatedFleet:
         self._of[attempt] = instance
 
     def free(self, attempt: str, reason: str) -> None:
-        """The attempt leaves its instance, which ends for this reason, or idles if there is none. Quiet if it has left."""
+        """The attempt leaves its instance, which ends for this reason, or idles if there is none. Quiet if it left."""
         instance = self._of.pop(attempt, "")
         if not instance:
             return

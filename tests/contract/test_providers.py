@@ -229,6 +229,9 @@ def test_a_runner_outlives_its_manager_and_is_adopted(place: Place) -> None:
         second.close()
 
 
+@pytest.mark.parametrize(
+    "place", ["local", "simulated"], indirect=True
+)  # where each attempt has its own from the start
 def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: Place, provider: Provider) -> None:
     launch = place.launch()
     handle = provider.launch(launch)
@@ -245,6 +248,7 @@ def test_an_instance_is_told_from_its_start_to_its_end_and_its_end_once(place: P
     assert provider.instances() == []
 
 
+@pytest.mark.parametrize("place", ["local", "simulated"], indirect=True)
 def test_an_instance_is_told_by_the_manager_that_adopts_it(place: Place) -> None:
     first = place.open()
     launch = place.launch()
