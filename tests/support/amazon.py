@@ -122,6 +122,9 @@ class FakeAmazon(Account):
         found = [{"containerInstanceArn": one, "ec2InstanceId": self.container_instances[one]} for one in known]
         return {"containerInstances": found}
 
+    def terminate_instances(self, InstanceIds: list[str]) -> None:
+        self._note("terminate_instances", InstanceIds=InstanceIds)
+
     def _note(self, name: str, **arguments: Any) -> None:
         self.asked.append((name, arguments))
         if self.fault is not None:

@@ -8,7 +8,8 @@ import pytest
 
 from neurocaas.bank import InstanceType
 from neurocaas.bank.aws.fleet import Fleet
-from support.amazon import FakeAmazon
+from neurocaas.errors import RemoteFailed
+from support.amazon import FakeAmazon, refusal
 
 LARGE = InstanceType(
     name="m5.xlarge",
@@ -95,3 +96,13 @@ def test_a_type_that_is_no_longer_offered_has_no_price(amazon: FakeAmazon, fleet
     amazon.instances = [described("i-1", InstanceType="c5.large")]
     [one] = fleet.instances()
     assert one.price_per_hour == 0
+
+
+def test_an_instance_is_ended_and_one_that_is_gone_is_no_fault(amazon: FakeAmazon, fleet: Fleet) -> None:
+    fleet.end("i-1")
+    assert amazon.calls("terminate_instances") == [{"InstanceIds": ["i-1"]}]
+    amazon.fault = refusal("InvalidInstanceID.NotFound", "It does not exist.")
+    fleet.end("i-1")
+    amazon.fault = refusal("UnauthorizedOperation", "You may not.")
+    with pytest.raises(RemoteFailed, match="AWS would not end the instance i-1: You may not"):
+        fleet.end("i-1")
