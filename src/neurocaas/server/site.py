@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 LOCAL_GROUP = "local"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Site:
-    """A site's parts, each made when first asked for. The database is connected."""
+    """A site's parts, each made when first asked for; equal to itself alone. The database is connected."""
 
     settings: Settings
 

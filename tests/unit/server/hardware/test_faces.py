@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,7 +43,7 @@ def _instances(website: Website) -> None:
 def test_the_page_shows_instances_and_what_the_site_bears(website: Website) -> None:
     page = said(website.client("olga").get("/operator/hardware"))
     assert "aws/i-ended" in page
-    assert "It has run for nobody for 1200 minutes." in page
+    assert re.search(r"It has run for nobody for 12\d\d minutes\.", page)
 
 
 def test_the_overview_warns_of_what_is_flagged(website: Website) -> None:
