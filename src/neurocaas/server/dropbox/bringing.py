@@ -15,19 +15,18 @@ from pathlib import Path, PurePosixPath
 
 from neurocaas.blueprint import Blueprint
 from neurocaas.blueprint.model import Input
-from neurocaas.errors import NotNow, Refused
+from neurocaas.errors import Refused
 from neurocaas.protocol import Dataset
 from neurocaas.server.dropbox.boxes import USER
 from neurocaas.server.dropbox.finding import Found, look_at
 from neurocaas.server.jobs.datasets import Given, datasets, fault, kinds, named_inputs, refuse, wanted
 from neurocaas.server.site import Site
-from neurocaas.server.uploads.beginning import begin
-from neurocaas.server.uploads.completing import finish
+from neurocaas.server.uploads.completing import HereFile, store_files
 from neurocaas.server.uploads.desk import Desk
-from neurocaas.server.uploads.models import Item, UploadFile
+from neurocaas.server.uploads.models import Form, Item
 from neurocaas.server.uploads.opening import open_desk
 from neurocaas.server.uploads.staging import reference
-from neurocaas.storage import FileDigest, digest_file
+from neurocaas.storage import digest_file
 from neurocaas.storage.drops import Drop, Drops
 
 
@@ -119,36 +118,15 @@ def _bring(site: Site, desk: Desk, group: str, piece: Piece) -> Item:
     """The piece as an item of the group: the one that is there already if it has this content and name."""
     folder = work_folder(site) / uuid.uuid4().hex
     try:
-        paths = {path: folder / str(index) for index, path in enumerate(piece.files)}
-        for path, one in piece.files.items():
-            piece.drops.fetch(one.key, paths[path])
-        digests = {path: digest_file(here) for path, here in paths.items()}
-        return _stored(desk, group, piece, paths, digests)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stored(desk: Desk, group: str, piece: Piece, paths: Mapping[str, Path], digests: Mapping[str, FileDigest]) -> Item:
-    document = {
-        "name": piece.name,
-        "form": "folder" if piece.is_folder else "file",
-        "files": [{"path": path, "size_bytes": one.size_bytes, "sha256": one.sha256} for path, one in digests.items()],
-        "origin": f"{piece.drops.url}/{piece.shown}" if not piece.shown.startswith("s3://") else piece.shown,
-    }
-    try:
-        upload = begin(desk, group, USER, document)
+        files = []
+        for index, (path, one) in enumerate(piece.files.items()):
+            place = folder / str(index)
+            piece.drops.fetch(one.key, place)
+            files.append(HereFile(path=path, place=place, digest=digest_file(place)))
+        form = Form.FOLDER if piece.is_folder else Form.FILE
+        origin = piece.shown if piece.shown.startswith("s3://") else f"{piece.drops.url}/{piece.shown}"
+        return store_files(desk, group, USER, piece.name, files, form=form, origin=origin, move=True)
     except Refused as cause:
         raise Refused(f"dataname: {piece.shown}: {cause.message}", remedy=cause.remedy) from cause
-    here = list(paths.items())
-    for file in upload.files.select_related("upload").order_by("index"):
-        path, grown = here[file.index]
-        if not file.done:
-            desk.store.put_file(grown, file.key, move=True)
-            UploadFile.objects.filter(pk=file.pk).update(
-                done=True, received_bytes=file.size_bytes, sha256=digests[path].sha256
-            )
-    finish(desk, upload.id)
-    upload.refresh_from_db()
-    if upload.item is None:
-        raise NotNow(f"{piece.name} was given up while it was stored.", remedy="It is tried again.")
-    return upload.item
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from neurocaas.errors import Refused
 from neurocaas.protocol import DataRef
 from neurocaas.server.jobs.admission import Admissible
-from neurocaas.server.uploads.completing import store_files
+from neurocaas.server.uploads.completing import HereFile, store_files
 from neurocaas.server.uploads.desk import Desk
-from neurocaas.storage import digest_folder, fingerprint
+from neurocaas.server.uploads.models import Form
+from neurocaas.storage import FileDigest, digest_folder, fingerprint
 
 
 def bring(desk: Desk, admissible: Admissible, *, progress: Callable[[str], None]) -> Admissible:
@@ -43,12 +44,16 @@ def _stored(desk: Desk, group: str, user: str, one: DataRef) -> str:
     path = Path(str(one.path))
     if one.form == "folder":
         found = digest_folder(path)
-        files = [(name, sha256, size, path / name) for name, sha256, size in found.files]
-        same = found.sha256 == one.sha256
+        same, form = found.sha256 == one.sha256, Form.FOLDER
+        files = [_here(name, path / name, sha256, size) for name, sha256, size in found.files]
     else:
-        files = [(one.filename, one.sha256, one.size_bytes, path)]
-        same = True
-    item = store_files(desk, group, user, one.filename, files, form="folder" if one.form == "folder" else "file")
+        same, form = True, Form.FILE
+        files = [_here(one.filename, path, one.sha256, one.size_bytes)]
+    item = store_files(desk, group, user, one.filename, files, form=form)
     if not same or (one.fingerprint is not None and fingerprint(path) != one.fingerprint):
         raise Refused(f"{path} was written to while it was stored; submit it when nothing writes to it any more.")
     return item.content.key
+
+
+def _here(path: str, place: Path, sha256: str, size_bytes: int) -> HereFile:
+    return HereFile(path=path, place=place, digest=FileDigest(sha256=sha256, size_bytes=size_bytes))

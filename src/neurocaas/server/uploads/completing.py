@@ -10,6 +10,7 @@ import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as TookTooLong
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -89,40 +90,46 @@ def finish(desk: Desk, upload_id: UUID) -> None:
 
 def store_file(desk: Desk, group: str, user: str, name: str, path: Path, *, origin: str = "") -> Item:
     """An item of a file on this machine, as if it had been uploaded; the file is gone from `path` afterwards."""
-    document = {
-        "name": name,
-        "files": [{"path": name, "size_bytes": path.stat().st_size}],
-        "origin": origin,
-    }
-    upload = begin(desk, group, user, document)
-    file = upload.files.select_related("upload").get()
-    if not file.done:
-        desk.store.put_file(path, file.key, move=True)
-        UploadFile.objects.filter(pk=file.pk).update(done=True, received_bytes=file.size_bytes)
-    finish(desk, upload.id)
-    upload.refresh_from_db()
-    if upload.item is None:
-        raise NotNow(f"{name} was given up while it was stored.", remedy="Begin again.")
-    return upload.item
+    here = HereFile(path=name, place=path, digest=digest_file(path))
+    return store_files(desk, group, user, name, [here], form=Form.FILE, origin=origin, move=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HereFile:
+    """A file of this machine that was digested. path: in the folder that it is a part of, or its name."""
+
+    path: str
+    place: Path
+    digest: FileDigest
 
 
 def store_files(
-    desk: Desk, group: str, user: str, name: str, files: Sequence[tuple[str, str, int, Path]], *, form: str
+    desk: Desk,
+    group: str,
+    user: str,
+    name: str,
+    files: Sequence[HereFile],
+    *,
+    form: Form,
+    origin: str = "",
+    move: bool = False,
 ) -> Item:
-    """An item of digested files of this machine, which stay: path in the folder, SHA-256, size and place of each.
+    """An item of files of this machine; what the group has already is not stored again.
 
-    Nothing is sent of what the group has already. Raises as `begin` does, and StorageFailed.
+    Whoever digested them sees to it that they are the same still. With `move` they are gone afterwards. Raises as
+    `begin` does, and StorageFailed.
     """
-    listed = [{"path": path, "sha256": sha256, "size_bytes": size} for path, sha256, size, _ in files]
-    upload = begin(desk, group, user, {"name": name, "form": form, "files": listed})
-    places = [place for *_, place in files]
+    listed = [{"path": one.path, "sha256": one.digest.sha256, "size_bytes": one.digest.size_bytes} for one in files]
+    upload = begin(desk, group, user, {"name": name, "form": form, "files": listed, "origin": origin})
     for file in upload.files.select_related("upload").order_by("index"):
         if not file.done:
-            desk.store.put_file(places[file.index], file.key)
-        # Digested when the job was prepared; whoever asked for this sees to it that it is the same still.
+            desk.store.put_file(files[file.index].place, file.key, move=move)
         done = {"done": True, "received_bytes": file.size_bytes, "sha256": file.expected_sha256}
         UploadFile.objects.filter(pk=file.pk).update(**done)
     finish(desk, upload.id)
+    if move:
+        for one in files:
+            one.place.unlink(missing_ok=True)
     upload.refresh_from_db()
     if upload.item is None:
         raise NotNow(f"{name} was given up while it was stored.", remedy="Begin again.")
