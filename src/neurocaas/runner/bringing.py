@@ -58,6 +58,7 @@ class _Shelf:
     def _unpack(self, archive: str, tree: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".bringing-", dir=self._folder) as temporary:
             packed, unpacked = Path(temporary) / "archive", Path(temporary) / "tree"
+            unpacked.mkdir()
             try:
                 self._store.get_file(archive, packed)
                 with tarfile.open(packed) as tar:
