@@ -19,7 +19,7 @@ from support.s3 import free_port
 from support.sites import kill, until
 
 NODES = ("n1", "n2")
-MEMORY_MIB = 2000
+MEMORY_MIB = 4000
 NODE_TIMEOUT_SECONDS = 5
 MARK = "NEUROCAAS_TEST_NODE"  # in the environment of a node's daemon and of its steps' keepers
 
