@@ -60,7 +60,8 @@ class Kind:
         return environment.mounts[-1].source.exists()
 
 
-@pytest.fixture(scope="module", params=["python", "image"])
+# The engine has one storage for all tests, so one worker has the engine.
+@pytest.fixture(scope="module", params=["python", pytest.param("image", marks=pytest.mark.xdist_group("engine"))])
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kind]:
     engine = request.getfixturevalue("engine") if request.param == "image" else ""
     root = tmp_path_factory.mktemp("environments")

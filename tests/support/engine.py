@@ -6,6 +6,7 @@ again. Nothing in /etc is touched: how Podman works here is said in files that e
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -80,4 +81,10 @@ def _make_base() -> None:
 def own_base(root: Path) -> None:
     """Let an environment store have the base too, so that it need not make it for its images."""
     for name in ("blobs", "layers"):
-        shutil.copytree(KEPT / "images" / name, root / "images" / name, copy_function=os.link, dirs_exist_ok=True)
+        shutil.copytree(KEPT / "images" / name, root / "images" / name, copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    """What is named by its digest is the same wherever it is there already."""
+    with contextlib.suppress(FileExistsError):
+        os.link(source, target)

@@ -25,6 +25,9 @@ from support.engine import BASE, engine, own_base, podman
 from support.registry import registry
 from support.sites import TestSite
 
+# The engine has one storage for all tests, so one worker has the engine.
+pytestmark = pytest.mark.xdist_group("engine")
+
 __all__ = ["engine", "registry"]  # fixtures, which pytest finds by name
 
 PYTHON_WORKFLOW = """

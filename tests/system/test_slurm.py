@@ -34,9 +34,9 @@ def declare(site: TestSite, name: str, script: str, **changes: Any) -> None:
     site.analysis(name, script, **{"outputs": OUTPUTS, "limits": LIMITS} | changes)
 
 
-def submit(site: TestSite, name: str, datasets: int, *options: str) -> str:
-    """A job on datasets of its own: those of a job that runs must not change."""
-    job: str = site("submit", name, *site.data(datasets, name), *options, "--json").json["job"]
+def submit(site: TestSite, name: str, datasets: int) -> str:
+    """A job on datasets of its own: those of a job that runs must not change. What another test ran answers nothing."""
+    job: str = site("submit", name, *site.data(datasets, name), "--fresh", "--json").json["job"]
     return job
 
 
@@ -177,7 +177,7 @@ def test_nodes_that_share_no_files_bring_what_they_need_once(slurm_site_on_s3: T
     until(lambda: [one.name for one in shelf.parent.iterdir()] == ["shelf"])
     brought = {one.name: one.stat().st_ino for one in shelf.iterdir() if one.is_dir()}
     assert len(brought) == 3  # the environment, its interpreter, the workflow
-    again = submit(site, "brought", 2, "--fresh")
+    again = submit(site, "brought", 2)
     assert_each_ended_once(site, site.wait(again), 2)
     assert {one.name: one.stat().st_ino for one in shelf.iterdir() if one.is_dir()} == brought
 
@@ -194,7 +194,7 @@ def test_two_nodes_take_half_the_time_of_one(
     for _ in range(3):
         seconds, possible = [], scaling()
         for name in ("burn1", "burn2"):
-            job = submit(slurm_site, name, 8, "--fresh")
+            job = submit(slurm_site, name, 8)
             assert slurm_site.wait(job, 300)["status"] == "succeeded"
             seconds.append(makespan_seconds(slurm_site, job))
         possible = max(possible, scaling())
