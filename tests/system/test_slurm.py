@@ -105,19 +105,26 @@ def test_what_finishes_after_its_node_was_given_up_changes_nothing(slurm_site: T
     until(lambda: any(workflows_on(slurm, node) for node in NODES))
     [node] = running_on(slurm)
     orphan = slurm.on_node(node) - {slurm.processes[node].pid}
-    for pid in orphan:
-        os.kill(pid, signal.SIGSTOP)
+    assert [pid for pid in orphan if signalled(pid, signal.SIGSTOP)]
     slurm.kill_daemon(node)
     described = slurm_site.wait(job)
     assert_each_ended_once(slurm_site, described, 1)
-    for pid in orphan:
-        os.kill(pid, signal.SIGCONT)
+    assert [pid for pid in orphan if signalled(pid, signal.SIGCONT)]
     # The step's keeper itself tells its daemon for half a minute more that all is done.
     until(lambda: {_program(pid) for pid in slurm.on_node(node)} <= {"", "slurmstepd"})
     slurm_site("manager", "start")
     after = shown(slurm_site, job)
     assert after == described
     assert [one["status"] for one in after["stacks"][0]["attempts"]] == ["failed", "succeeded"]
+
+
+def signalled(pid: int, number: signal.Signals) -> bool:
+    """False for a process that has ended since it was seen."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_limits_end_stacks_with_their_reasons(slurm_site: TestSite, slurm: Cluster) -> None:
