@@ -18,7 +18,7 @@ VIEW = View(
     image="example.org/analysis@sha256:" + "0" * 64,
     mounts=(
         Mount(source=Path("/data/movie.tif"), target="/job/inputs/recording/movie.tif"),
-        Mount(source=Path("/work/results"), target="/job/results", writable=True),
+        Mount(source=Path("/lab/results"), target="/job/results", writable=True),
     ),
     files={"/job/config.json": b"{}"},
     variables={"PATH": "/usr/bin:/bin", "NEUROCAAS_SEED": "7"},
@@ -68,7 +68,7 @@ def test_each_engine_gets_mounts_in_its_own_words() -> None:
     docker = values(create_arguments(VIEW, engine=DOCKER, limits=LIMITS, place=PLACE), "--mount")
     assert podman == [
         "type=bind,source=/data/movie.tif,target=/job/inputs/recording/movie.tif,ro=true",
-        "type=bind,source=/work/results,target=/job/results",
+        "type=bind,source=/lab/results,target=/job/results",
         "type=bind,source=/tmp/f/file0,target=/job/config.json,ro=true",
     ]
     assert docker == [line.replace("ro=true", "readonly") for line in podman]
@@ -144,7 +144,7 @@ def test_apptainer_is_told_the_same() -> None:
     assert values(words, "--memory") == [str(256 * MIB)]
     assert values(words, "--mount") == [
         "type=bind,source=/data/movie.tif,destination=/job/inputs/recording/movie.tif,ro",
-        "type=bind,source=/work/results,destination=/job/results",
+        "type=bind,source=/lab/results,destination=/job/results",
         "type=bind,source=/tmp/f/file0,destination=/job/config.json,ro",
     ]
     assert values(words, "--pwd") == ["/job/scratch"]
