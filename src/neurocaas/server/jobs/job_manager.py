@@ -29,6 +29,7 @@ from neurocaas.server.jobs.following import UNFINISHED, Following
 from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
 from neurocaas.server.jobs.logs import Latest, latest
 from neurocaas.server.jobs.models import Attempt, Job, Stack, Step, waiting
+from neurocaas.server.jobs.observed import LOST, UNBEGUN, Seen, Watch
 from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.preparing import Preparation
 from neurocaas.server.jobs.settling import end, settle
@@ -43,33 +44,6 @@ log = logging.getLogger(__name__)
 SILENCE_SECONDS = 60.0  # a runner that wrote no segment for so long is taken for lost
 CANCEL_GRACE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 1.0  # progress is read from the store at most this often per attempt
-
-UNBEGUN = frozenset({State.PENDING, State.UNAVAILABLE})
-# What an attempt that ended without a record is said to have ended of.
-LOST = dict.fromkeys(State, (Reason.INSTANCE_LOST, "The instance or its runner went away.")) | {
-    State.INTERRUPTED: (Reason.INTERRUPTED, "The provider took the instance back."),
-    State.UNAVAILABLE: (Reason.NO_CAPACITY, "No instance could be had."),
-    State.TIMED_OUT: (Reason.TIMED_OUT, "The time that it may take was over."),
-    State.OUT_OF_MEMORY: (Reason.OUT_OF_MEMORY, "It took more memory than it was given."),
-}
-
-
-@dataclass(kw_only=True)
-class _Watch:
-    """What this manager has seen of a live attempt, in its own ticks: clocks of other machines need not agree."""
-
-    sequence: int = -1
-    changed_at: float
-    looked_at: float
-    interrupted_at: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """What the provider knew of an allocation, and why it is so: a sentence, or empty."""
-
-    state: State
-    why: str
 
 
 @dataclass(kw_only=True)
@@ -89,7 +63,7 @@ class JobManager:
     clock: Callable[[], datetime]
     ticks: Callable[[], float]  # seconds that pass only while this machine is awake
     silence_seconds: float = SILENCE_SECONDS
-    _watches: dict[int, _Watch] = field(default_factory=dict)
+    _watches: dict[int, Watch] = field(default_factory=dict)
     _live: dict[str, Attempt] = field(default_factory=dict)  # by their names
     _busy: Counter[str] = field(default_factory=Counter)  # how many live attempts each job has
     _queue: WaitingQueue = field(default_factory=WaitingQueue)
@@ -176,7 +150,7 @@ class JobManager:
 
     # Observing
 
-    def _observe(self, hints: Collection[Hint] | None, now: datetime) -> dict[Attempt, _Seen]:
+    def _observe(self, hints: Collection[Hint] | None, now: datetime) -> dict[Attempt, Seen]:
         """Note the progress of what runs. Returns what has ended, which gave its instance back: others need not wait
         until it is settled."""
         whats = {hint.attempt: hint.what for hint in hints or () if hint.what == "log"}
@@ -187,7 +161,7 @@ class JobManager:
         self._begin_to_count([one for one in named if states[one.handle] in UNBEGUN], now)
         ended = {}
         for attempt in named:
-            seen = _Seen(state=states[attempt.handle], why=self.provider.why(attempt.handle))
+            seen = Seen(state=states[attempt.handle], why=self.provider.why(attempt.handle))
             if whats.get(attempt.name) != "log" and self._has_ended(attempt, seen.state):
                 self._forget(attempt)
                 self.provider.release(attempt.handle)
@@ -216,7 +190,7 @@ class JobManager:
             or self.store.head(keys.exit_record(prefix(attempt))) is not None
         )
 
-    def _settle(self, attempt: Attempt, seen: _Seen, now: datetime) -> None:
+    def _settle(self, attempt: Attempt, seen: Seen, now: datetime) -> None:
         """Record how an attempt ended. It was seen to be gone before this looks for its record: no other will come."""
         try:
             exit_record = stored(attempt, self.store) or unstored(attempt, self.settings.work)
@@ -259,11 +233,11 @@ class JobManager:
             self.provider.release(attempt.handle)
             log.warning("%s was silent for %s s; released", attempt, self.silence_seconds)
 
-    def _watch(self, attempt: Attempt) -> _Watch:
+    def _watch(self, attempt: Attempt) -> Watch:
         watch = self._watches.get(attempt.pk)
         if watch is None:
             tick = self.ticks()
-            watch = self._watches[attempt.pk] = _Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
+            watch = self._watches[attempt.pk] = Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
         return watch
 
     def _clean_up(self, attempt: Attempt) -> None:
