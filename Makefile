@@ -103,7 +103,9 @@ test: setup check test-real docs ## check, and every test with real parts, and t
 
 test-real: .venv/.development .tools/crate/.installed
 	$(LABEL) 'contract, system, browser and analysis tests'
-	@$(BIN)/pytest -n logical --dist loadgroup tests/contract tests/system tests/browser analyses
+	@$(BIN)/pytest -n logical --dist loadgroup -m 'not alone' tests/contract tests/system tests/browser analyses
+	$(LABEL) 'tests that judge times, one by one'
+	@$(BIN)/pytest -m alone tests/system
 	$(LABEL) 'thorough unit tests, and those on PostgreSQL'
 	@$(BIN)/pytest -q -n logical -m 'postgresql or thorough' tests/unit
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS, MOST_SECONDS = 90.0, 300.0
 NEUROCAAS = Path(sys.executable).with_name("neurocaas")
 
 
@@ -41,11 +41,19 @@ class TestSite:
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, *arguments: str | Path, expect: int | None = 0, cwd: Path | None = None) -> Answer:
+    def __call__(
+        self, *arguments: str | Path, expect: int | None = 0, cwd: Path | None = None, seconds: float = MOST_SECONDS
+    ) -> Answer:
         command = [str(NEUROCAAS), "--site", str(self.root), *map(str, arguments)]
         environment = os.environ | self.variables
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment, cwd=cwd or self.folder, timeout=300
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+            cwd=cwd or self.folder,
+            timeout=seconds,
         )
         answer = Answer(code=done.returncode, out=done.stdout, err=done.stderr)
         assert "Traceback" not in answer.out + answer.err, answer.err
@@ -141,16 +149,8 @@ class TestSite:
         return found
 
     def wait(self, job: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
-        """The job, once it has ended; a manager that is gone is started again, as `run` does."""
-        described: dict[str, Any] = {}
-
-        def ended() -> bool:
-            nonlocal described
-            self("manager", "start")
-            described = self("show", job, "--json").json
-            return described["status"] in {"succeeded", "failed", "cancelled"}
-
-        until(ended, seconds)
+        """The job, once it has ended; a manager that is gone is started again."""
+        described: dict[str, Any] = self("wait", job, "--json", expect=None, seconds=seconds).json
         return described
 
     def end(self) -> None:

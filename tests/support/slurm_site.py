@@ -15,7 +15,7 @@ import pytest
 
 import neurocaas
 from support.aws import Aws
-from support.sites import Answer, TestSite, make_site
+from support.sites import MOST_SECONDS, Answer, TestSite, make_site
 from support.slurm import Cluster
 
 NOBODY = 65534
@@ -60,13 +60,21 @@ class NobodysSite(TestSite):
 
     __test__ = False
 
-    def __call__(self, *arguments: str | Path, expect: int | None = 0, cwd: Path | None = None) -> Answer:
+    def __call__(
+        self, *arguments: str | Path, expect: int | None = 0, cwd: Path | None = None, seconds: float = MOST_SECONDS
+    ) -> Answer:
         run = "from neurocaas.cli.main import main; main()"
         as_nobody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         command = [*as_nobody, self.folder / "python", "-c", run, "--site", self.root, *arguments]
         variables = {"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8"} | self.variables
         done = subprocess.run(
-            list(map(str, command)), capture_output=True, text=True, check=False, env=variables, cwd=self.folder
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            check=False,
+            env=variables,
+            cwd=cwd or self.folder,
+            timeout=seconds,
         )
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         assert expect is None or done.returncode == expect, done.stdout + done.stderr

@@ -44,7 +44,6 @@ def elsewhere(request: pytest.FixtureRequest) -> Iterator[Callable[[TestSite], T
             one.end()
 
 
-@pytest.mark.xdist_group("timing")
 def test_a_site_comes_back_with_a_finished_job_and_a_running_one(
     site: TestSite, elsewhere: Callable[[TestSite], TestSite], shared_environments: Path
 ) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-import pytest
 
 from neurocaas.storage import digest_file
 from support.line import Line, line_to
@@ -24,8 +23,6 @@ from support.s3 import BUCKET
 from support.served import Served, served
 from support.serving import make_account
 from support.sites import TestSite, kill
-
-pytestmark = pytest.mark.xdist_group("timing")
 
 BLOCK_BYTES = 1 << 20
 # How much of the file may go twice: what was on its way when the client and when the network died. By tus that is what

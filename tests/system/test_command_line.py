@@ -116,6 +116,17 @@ def test_logs_can_be_followed_while_the_workflow_writes_them(local_site: TestSit
     assert local_site("logs", job, "-f").out == "line 1\nline 2\nline 3\nline 4\n"
 
 
+def test_a_submitted_job_can_be_waited_for(local_site: TestSite) -> None:
+    local_site.analysis("ends", 'sleep 1; test $(cat "$NEUROCAAS_INPUT_DATA" | tail -c 2) = 0', limits={"attempts": 1})
+    job = local_site("submit", "ends", *local_site.data(2)).out.strip()
+    answer = local_site("wait", job, expect=1)
+    assert f"Job {job} failed." in answer.out
+    assert f"neurocaas results {job}" in answer.out
+    assert "d001.txt: failed" in answer.err
+    one = local_site("submit", "ends", local_site.data()[0]).out.strip()
+    assert local_site("wait", one, "--json").json["status"] == "succeeded"
+
+
 def test_stacks_wait_for_this_machine_and_say_why(local_site: TestSite) -> None:
     cores = len(os.sched_getaffinity(0))
     local_site.analysis("wide", "sleep 2", hardware={"vcpus": cores, "memory_gib": "0.25"})

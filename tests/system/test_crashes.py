@@ -8,8 +8,6 @@ import random
 import time
 from pathlib import Path
 
-import pytest
-
 from support.sites import TestSite, kill, until
 
 DATASETS = 40
@@ -62,7 +60,6 @@ def _ancestors(pid: int) -> set[int]:
     return ancestors
 
 
-@pytest.mark.xdist_group("timing")
 def test_killed_at_random_moments_every_stack_ends_once_and_nothing_runs_on(site: TestSite) -> None:
     site.analysis("pair", SCRIPT, outputs=OUTPUTS)
     chance = random.Random(SEED)

@@ -9,7 +9,7 @@ import pytest
 
 from support.measured import measured
 
-pytestmark = pytest.mark.xdist_group("timing")
+pytestmark = pytest.mark.alone
 
 USERS = 50
 SECONDS = float(os.environ.get("NEUROCAAS_TEST_USERS_SECONDS", "120"))

@@ -8,7 +8,7 @@ import pytest
 
 from support.measured import measured
 
-pytestmark = pytest.mark.xdist_group("timing")
+pytestmark = pytest.mark.alone
 
 STACKS, FEW = 200_000, 2_000
 MOST_MS = 150

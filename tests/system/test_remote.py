@@ -144,6 +144,7 @@ def test_what_failed_can_be_retried_and_what_runs_cancelled(ada: Person) -> None
     assert again["retry_of"] == job["job"]
     slow = ada("submit", "slow", *ada.data(1)).out.strip()
     assert ada("cancel", slow, "--json").json == {"job": slow, "cancelled": True}
+    assert "cancelled" in ada("wait", slow, expect=1).out
 
 
 def test_a_job_is_reproduced_from_its_certificate(ada: Person) -> None:

@@ -10,8 +10,6 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
-
 from neurocaas.storage import open_store
 from support.aws import Aws
 from support.sites import make_site, until
@@ -29,7 +27,6 @@ def dollars(requests: dict[str, float]) -> float:
     return sum(PRICES[method] * count for method, count in requests.items())
 
 
-@pytest.mark.xdist_group("timing")
 def test_the_requests_of_a_stack_hour_cost_less_than_a_cent(
     as_admin: Aws, tmp_path: Path, shared_environments: Path, record_property: Callable[[str, object], None]
 ) -> None:

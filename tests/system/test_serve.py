@@ -10,8 +10,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from support.served import MODULES, Served, served
 from support.sites import TestSite, kill, until
 
@@ -94,7 +92,6 @@ def test_a_site_is_served_once_and_a_taken_port_is_told(local_site: TestSite) ->
     assert "can't be had" in local_site("serve", "--host", "no.such.host.invalid", "--port", "0", expect=2).err
 
 
-@pytest.mark.xdist_group("timing")
 def test_each_process_that_is_killed_is_started_again_and_a_running_job_ends_once(site: TestSite) -> None:
     with served(site) as running:
         running.wait_for_all()
@@ -108,7 +105,6 @@ def test_each_process_that_is_killed_is_started_again_and_a_running_job_ends_onc
     assert site("manager", "status", "--json").json["pid"] is None
 
 
-@pytest.mark.xdist_group("timing")
 def test_no_process_outlives_a_killed_supervisor_and_a_running_job_ends_once(local_site: TestSite) -> None:
     with served(local_site) as site:
         children = site.wait_for_all()
@@ -120,7 +116,6 @@ def test_no_process_outlives_a_killed_supervisor_and_a_running_job_ends_once(loc
         _ends_once(local_site, job)
 
 
-@pytest.mark.xdist_group("timing")
 def test_a_job_that_runs_while_the_site_is_told_to_end_goes_on_and_is_adopted(local_site: TestSite) -> None:
     with served(local_site) as site:
         children = site.wait_for_all()

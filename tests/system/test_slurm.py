@@ -26,7 +26,7 @@ OUTPUTS = {"hash": {"kind": "txt", "pattern": "hash.txt"}}
 LIMITS = {"timeout_minutes": 5, "attempts": 3}
 CANCEL_SECONDS = 5.0
 EFFICIENCY = 0.9
-BURN = "for ((i = 0; i < 2000000; i++)); do :; done"  # some seconds of a core
+BURN = "head -c 700M /dev/zero | sha256sum"  # some seconds of a core
 HARDWARE = {"vcpus": 1, "memory_gib": "0.25", "storage_gib": "0.1"}
 
 
@@ -189,6 +189,7 @@ def test_nodes_that_share_no_files_bring_what_they_need_once(slurm_site_on_s3: T
     assert {one.name: one.stat().st_ino for one in shelf.iterdir() if one.is_dir()} == brought
 
 
+@pytest.mark.alone
 def test_two_nodes_take_half_the_time_of_one(
     slurm_site: TestSite, slurm: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
@@ -197,7 +198,7 @@ def test_two_nodes_take_half_the_time_of_one(
     burn = f"{BURN}\n{HASH}"
     declare(slurm_site, "burn1", burn, hardware=HARDWARE | {"instance_type": "one"})
     declare(slurm_site, "burn2", burn, hardware=HARDWARE | {"instance_type": "main"})
-    best, figures = 0.0, ""
+    best = 0.0
     for _ in range(3):
         seconds, possible = [], scaling()
         for name in ("burn1", "burn2"):
@@ -206,16 +207,15 @@ def test_two_nodes_take_half_the_time_of_one(
             seconds.append(makespan_seconds(slurm_site, job))
         possible = max(possible, scaling())
         efficiency = seconds[0] / (2 * seconds[1])
-        if efficiency / possible > best:
-            best = efficiency / possible
-            figures = (
-                f"Slurm: 8 datasets took {seconds[0]:.1f} s on one node, {seconds[1]:.1f} s on two: efficiency "
-                f"{efficiency:.2f}, where two bare processes at that moment had {possible:.2f}"
-            )
+        record_property(
+            "figures",
+            f"Slurm: 8 datasets took {seconds[0]:.1f} s on one node, {seconds[1]:.1f} s on two: efficiency "
+            f"{efficiency:.2f}, where two bare processes at that moment had {possible:.2f}",
+        )
+        best = max(best, efficiency / possible)
         if best >= EFFICIENCY:
             break
-    record_property("figures", figures)
-    assert best >= EFFICIENCY, figures
+    assert best >= EFFICIENCY
 
 
 def scaling() -> float:

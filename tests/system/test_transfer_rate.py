@@ -8,7 +8,7 @@ import pytest
 
 from support.measured import measured
 
-pytestmark = pytest.mark.xdist_group("timing")
+pytestmark = pytest.mark.alone
 
 GB, REPETITIONS = 2, 3
 LEAST_RATIO = 0.7

@@ -28,6 +28,7 @@ COMMANDS = {
     "sample": "analyses:sample",
     "run": "run:run",
     "submit": "run:submit",
+    "wait": "run:wait",
     "quote": "run:quote",
     "retry": "run:retry",
     "budget": "budget:budget",

@@ -1,4 +1,4 @@
-"""`run`, `submit`, `quote` and `retry`: from files to a job, and from a job to results."""
+"""`run`, `submit`, `wait`, `quote` and `retry`: from files to a job, and from a job to results."""
 
 from __future__ import annotations
 
@@ -82,6 +82,24 @@ def retry(job: str, detach: bool, out: Path, as_json: bool) -> None:
         click.echo(again["job"])
 
 
+@click.command()
+@click.argument("job")
+@json_option
+def wait(job: str, as_json: bool) -> None:
+    """Follow JOB until it has ended; the exit code is that of `run`. Ctrl-C detaches; the job goes on."""
+    door = this_door()
+    _follow(door, job, quiet=as_json)
+    described = door.job(job)
+    if as_json:
+        print_json(described)
+    else:
+        from neurocaas.cli.report import report
+
+        report(described)
+        click.echo(f"Fetch its results: neurocaas results {described['job']}")
+    sys.exit(0 if described["status"] == "succeeded" else 1)
+
+
 def admit_and_follow(door: Door, proposal: Proposal, *, as_json: bool) -> str:
     """Quote the job, admit it, and follow it to its end; or detach from it when the person says so. Returns its id."""
     if not as_json and (quoted := proposal.quote()) is not None:
@@ -91,14 +109,18 @@ def admit_and_follow(door: Door, proposal: Proposal, *, as_json: bool) -> str:
     job: str = proposal.admit()["job"]
     if not as_json:
         say(f"Job {job}.")
+    _follow(door, job, quiet=as_json)
+    return job
+
+
+def _follow(door: Door, job: str, *, quiet: bool) -> None:
     from neurocaas.cli.follow import follow_job
 
     try:
-        follow_job(door.follow(job, quiet=as_json), quiet=as_json)
+        follow_job(door.follow(job, quiet=quiet), quiet=quiet)
     except KeyboardInterrupt:
         say(f"Detached; the job goes on. See it: neurocaas show {job}   Stop it: neurocaas cancel {job}")
         sys.exit(DETACHED)
-    return job
 
 
 def _see_through(door: Door, proposal: Proposal, out: Path, *, as_json: bool) -> None:

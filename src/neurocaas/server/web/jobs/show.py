@@ -125,7 +125,9 @@ def stacks_of(state: State, wanted: Wanted) -> dict[str, Any]:
     )
     last = max(1, -(-count // AT_ONCE))
     number = min(wanted.page, last)
-    chosen = _chosen(state, wanted).order_by("index")[(number - 1) * AT_ONCE : number * AT_ONCE]
+    chosen = _chosen(state, wanted)
+    # Those of a late page are found by their keys alone: rows that are left out are then never put together.
+    on_page = chosen.order_by("index").values("pk")[(number - 1) * AT_ONCE : number * AT_ONCE]
     now = timezone.now()
     rows = [
         {
@@ -135,7 +137,7 @@ def stacks_of(state: State, wanted: Wanted) -> dict[str, Any]:
             "over": one.status in ENDED,
             "remedy": REMEDY[Reason(one.reason)] if one.status != Status.SUCCEEDED else "",
         }
-        for one in chosen
+        for one in chosen.filter(pk__in=on_page).order_by("index")
     ]
     return {"rows": rows, "pages": Pages(number=number, last=last), "wanted": wanted, "counts": state.counts}
 
