@@ -2,8 +2,8 @@
 
 wfield keeps an atlas in two files. dorsal_cortex_ccf_labels.json is a list of regions with `acronym`, `name`, `label`
 and the outlines `left_x`, `left_y`, `right_x`, `right_y` in mm from bregma; dorsal_cortex_landmarks.json has
-`landmarks` with `name`, `x` and `y`, in mm too. They come as a .zip of both, or as two files, or as the first alone: then the
-landmarks are those that wfield's own file has.
+`landmarks` with `name`, `x` and `y`, in mm too. They come as a .zip of both, or as two files, or as the first alone:
+then the landmarks are those that wfield's own file has.
 """
 
 from __future__ import annotations
