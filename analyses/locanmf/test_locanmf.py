@@ -594,7 +594,7 @@ def test_progress_only_grows_and_figures_are_drawn(found: Outcome) -> None:
     told = [float(line.split()[1]) for line in lines]
     assert told == sorted(told)
     assert lines[-1].startswith("progress 1.000")
-    for name in ("summary_components.png", "fit.png"):
+    for name in ("SummaryComponents.png", "fit.png"):
         assert (found.results / name).read_bytes().startswith(b"\x89PNG")
 
 
