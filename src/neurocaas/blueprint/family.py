@@ -126,7 +126,9 @@ class Family:
             return Preview(family=self.beside, inputs=same_inputs(own, self.beside.version.blueprint, where))
         wires = self.wires[setup.preview]
         if taken := [f"{wire.step}.{wire.name}" for wire in wires.values() if wire.step]:
-            raise Refused(f"{where}: {setup.preview} takes {taken[0]}; a step that takes inputs of {own.name} is right.")
+            raise Refused(
+                f"{where}: {setup.preview} takes {taken[0]}; a step that takes inputs of {own.name} is right."
+            )
         inputs = {name: wire.name for name, wire in wires.items()}
         return Preview(family=self.children[setup.preview], inputs=inputs, step=setup.preview)
 

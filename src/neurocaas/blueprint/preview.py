@@ -37,7 +37,9 @@ class Preview:
         """Raises Refused if it is no single stack, or one whose results are not taken again."""
         blueprint = self.family.version.blueprint
         if blueprint.protocol.kind != "per_dataset":
-            raise Refused(f"{where}: {blueprint.name} is more than one stack; an analysis that runs by itself is right.")
+            raise Refused(
+                f"{where}: {blueprint.name} is more than one stack; an analysis that runs by itself is right."
+            )
         if not blueprint.reproducible:
             raise Refused(f"{where}: {blueprint.name} is not reproducible; one whose results are reused is right.")
 

@@ -16,6 +16,7 @@ from neurocaas.server.jobs.submit import Request
 
 LOOKED_AT = 20
 
+
 def preview_request(family: Family, preview: Preview, request: Request, dataset: str) -> Request:
     """The job that makes the preview of one of the datasets of the job that is asked for.
 

@@ -32,7 +32,7 @@ def setup_page(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
 
 
 @page
-def results_page(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
+def results_page(_request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
     """The results page of the version that a job ran."""
     job = caller.job(job_id, To.READ)
     return _document(this_site().analyses.version(job.analysis, job.version), "results")

@@ -1,4 +1,4 @@
-"""The set-up part of a new job's form: the preview that the analysis' page shows, made or found, and the page itself."""
+"""The set-up part of a new job's form: the page that came with the analysis, and the preview that it shows."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _shown(caller: Caller, resolved: Resolved, asked: Asked, wanted: str, key: U
 
 
 def _request(caller: Caller, resolved: Resolved, asked: Asked) -> Request:
-    """The job that the form asks for, without its sweep: faults of what the preview does not need are told elsewhere."""
+    """The job that the form asks for; what the preview does not need may still be wrong in it."""
     return replace(asked, typed=replace(asked.typed, swept={}), points="", minutes="").request(
         caller, resolved.family.parameters
     )
@@ -96,7 +96,7 @@ def _request(caller: Caller, resolved: Resolved, asked: Asked) -> Request:
 
 def _frame(resolved: Resolved, asked: Asked, found: Stack) -> dict[str, Any]:
     """The page's document, the files it may be handed, and what it is told first."""
-    start = {
+    start: dict[str, Any] = {
         "page": "setup",
         "analysis": resolved.version.short,
         "config": parameters.readable(resolved.family.parameters, asked.typed),

@@ -34,7 +34,7 @@ def explore(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
     listed = list(all_runs[:MOST_RUNS])
     if shown.index not in {one.index for one in listed}:
         listed.append(shown)
-    start = {
+    start: dict[str, Any] = {
         "page": "results",
         "analysis": f"{job.analysis}@{job.version[:12]}",
         "config": config_of(job, shown),
