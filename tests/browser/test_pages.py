@@ -65,7 +65,7 @@ def test_what_is_set_on_a_page_is_in_the_form_and_the_preview_answers_the_first_
     page.get_by_role("link", name="Explore").click()
     frame = frame_of(page)
     expect(frame.locator("#files")).to_contain_text("look/look.txt: MOUSE FOUR")
-    expect(frame.locator("#files")).to_contain_text('fit/fit.txt: {"how":"exact","landmarks":[{"name":"left"')
+    expect(frame.locator("#files")).to_contain_text('fit/fit.txt: {"threshold":0.75,"how":"exact"')
     assert ada.faults == []
 
 
@@ -118,20 +118,20 @@ def test_two_points_of_a_sweep_are_compared_on_one_page(ada: Person, place: Page
 def test_a_hostile_page_reaches_nothing(ada: Person, place: Paged, where: str) -> None:
     page = ada.page
     sent: list[str] = []
-    addresses = {"set-up": f"/analyses/hostile/new?data={place.items['mouse.txt']}"}
-    ada.open(addresses.get(where, f"/jobs/{place.jobs['hostile']}/explore"))
+    here = f"/jobs/{place.jobs['hostile']}/explore"
     if where == "set-up":
-        page.get_by_role("button", name="Set up").click()
+        here = f"/analyses/hostile/new?data={place.items['rat.txt']}"
+    ada.open(here)
     page.on("request", lambda request: sent.append(request.url))
     frame = frame_of(page)
     expect(frame.locator("#tried")).to_contain_text("all: tried")
     tried = dict(line.split(": ", 1) for line in frame.locator("#tried").inner_text().splitlines())
     assert tried.pop("all") == "tried"
-    assert tried.pop("own file") == "MOUSE FOUR"
+    assert tried.pop("own file") == "RAT ONE"
     allowed = {name: what for name, what in tried.items() if not what.startswith("refused")}
     assert allowed == {"run null": "done"}, tried  # no run is the one that is shown
     assert {request for request in sent if place.jobs["secret"] in request or "example.org" in request} == set()
-    assert page.url == place.url + addresses.get(where, f"/jobs/{place.jobs['hostile']}/explore")
+    assert page.url == place.url + here
     assert page.locator(".framed iframe").bounding_box()["height"] <= 4100  # type: ignore[index]
     faults = page.locator(".framed-faults")
     if where == "set-up":

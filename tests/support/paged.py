@@ -21,7 +21,7 @@ from support.sites import TestSite, make_site, until
 
 PAGES = Path(__file__).with_name("pages")
 LOOK = 'tr a-z A-Z < "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/look.txt"'
-FIT = 'cat "$NEUROCAAS_CONFIG" > "$NEUROCAAS_RESULTS/fit.txt"'
+FIT = 'tr -d " " < "$NEUROCAAS_CONFIG" > "$NEUROCAAS_RESULTS/fit.txt"'
 LANDMARKS = {
     "type": "array",
     "description": "Where they are.",
@@ -69,7 +69,8 @@ def _pages(site: TestSite, name: str, **files: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Paged:
-    """ada and bob own a group, whose data is the items, by name. jobs: of bob's, `secret` of `look`, and `hostile`."""
+    """ada and bob own a group, whose data is the items, by name. jobs: of bob's, `secret` and `seen` of
+    `look`, the latter on `rat.txt`, and `hostile`."""
 
     url: str
     items: dict[str, str]
@@ -114,7 +115,7 @@ def _fill(root: Path) -> dict[str, Any]:
     members = {"ada": UserProfile(role="owner"), "bob": UserProfile(role="owner")}
     create_group(site, Profile(name=LAB, title="Lovelace Lab", users=members))
     items = {}
-    for name, text in (("mouse.txt", "mouse four\n"), ("secret.txt", "nobody else's\n")):
+    for name, text in (("mouse.txt", "mouse four\n"), ("rat.txt", "rat one\n"), ("secret.txt", "nobody else's\n")):
         incoming = root.parent / "incoming"
         incoming.write_text(text)
         items[name] = str(store_file(desk(), LAB, "ada", name, incoming).id)
@@ -125,7 +126,7 @@ def _fill(root: Path) -> dict[str, Any]:
         daemon.wake(site.settings)
         return made.id
 
-    jobs = {"secret": job("look", "secret.txt"), "hostile": job("hostile", "mouse.txt")}
+    jobs = {"secret": job("look", "secret.txt"), "seen": job("look", "rat.txt"), "hostile": job("hostile", "rat.txt")}
     until(lambda: not Job.objects.filter(ended_at=None).exists(), 120)
     return {"items": items, "jobs": jobs}
 

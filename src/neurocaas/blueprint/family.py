@@ -100,7 +100,6 @@ class Family:
         self._check_parts()
         if self.preview:
             self.preview.check(self._where_preview)
-            self.preview.config(self, {})
 
     def _check_parts(self) -> None:
         if self.version.blueprint.parts:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from neurocaas.blueprint import Family
-from neurocaas.blueprint.preview import Preview
-from neurocaas.errors import Refused
+from neurocaas.errors import NotFound, Refused
 from neurocaas.server.groups.scope import Caller, To
 from neurocaas.server.jobs.admission import Admissible
 from neurocaas.server.jobs.delivered import delivered
@@ -17,12 +16,15 @@ from neurocaas.server.jobs.submit import Request
 LOOKED_AT = 20
 
 
-def preview_request(family: Family, preview: Preview, request: Request, dataset: str) -> Request:
-    """The job that makes the preview of one of the datasets of the job that is asked for.
+def preview_request(family: Family, request: Request, dataset: str) -> Request:
+    """The job that makes the preview of one of the datasets of the job that is asked for. The analysis has one.
 
     Its one stack has the inputs, config and seed that the step of that job will have, and so answers it. Raises Refused
     for a parameter that is not right, or an input that the preview needs and that is not given.
     """
+    preview = family.preview
+    if preview is None:
+        raise NotFound(f"{family.version.short} has no page for its set-up.")
     own, other = family.version.blueprint, preview.family.version
     given = {**request.more, own.main_input[0]: dataset}
     inputs = {name: given[source] for name, source in preview.inputs.items() if source in given}

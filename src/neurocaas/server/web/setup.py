@@ -48,13 +48,16 @@ def setup(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     if resolved.family.preview is None:
         raise NotFound(f"{resolved.label} has no page for its set-up.")
     asked = asking.submitted(resolved, spec, request.POST)
-    making = "make" in request.POST
+    wanted, making = request.POST.get("preview_of", ""), "make" in request.POST
+    of = wanted if wanted in asked.data else next(iter(asked.data), "")
+    shown: dict[str, Any] = {"state": "empty", "of": of, "choices": _choices(caller, asked)}
     try:
-        shown = _shown(caller, resolved, asked, request.POST.get("preview_of", ""), _key(request) if making else None)
+        if of:
+            shown |= _shown(caller, resolved, asked, of, _key(request) if making else None)
     except NeurocaasError as error:
         if not told_at_fields(error):
             raise
-        shown = {"state": "faulty", "faults": error.message.splitlines()}
+        shown |= {"state": "faulty", "faults": error.message.splitlines()}
     token = "|".join(str(shown.get(one, "")) for one in ("state", "of", "run", "faults"))
     if not making and token == request.POST.get("setup_shown"):
         return HttpResponse(status=UNCHANGED)
@@ -62,22 +65,18 @@ def setup(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     return render(request, "web/jobs/setup.html", shown)
 
 
-def _shown(caller: Caller, resolved: Resolved, asked: Asked, wanted: str, key: UUID | None) -> dict[str, Any]:
-    """What to show: state is empty (no data yet), offered, running, failed or ready. key: to make it with."""
-    site, family, preview = this_site(), resolved.family, resolved.family.preview
-    if not asked.data or preview is None:
-        return {"state": "empty"}
-    of = wanted if wanted in asked.data else asked.data[0]
-    request = preview_request(family, preview, _request(caller, resolved, asked), of)
+def _shown(caller: Caller, resolved: Resolved, asked: Asked, of: str, key: UUID | None) -> dict[str, Any]:
+    """The preview of the dataset `of`: offered, running, failed or ready. key: to make it under; None to make none."""
+    site, family = this_site(), resolved.family
+    request = preview_request(family, _request(caller, resolved, asked), of)
     admissible = prepared(site, caller, request)
     found = made_before(caller, admissible)
-    shown: dict[str, Any] = {"of": of, "choices": _choices(caller, asked)}
     if key is not None and (found is None or found.status in ENDED - {Status.SUCCEEDED}):
         job_id = submit_form(site, caller, key, request)
         found = Stack.objects.select_related("job", "step").get(job=job_id)
     if found is None:
-        return shown | {"state": "offered", "quote": shown_quote(quote_of(site, admissible))}
-    shown |= {"run": found.pk, "stack": found, "job": found.job}
+        return {"state": "offered", "quote": shown_quote(quote_of(site, admissible))}
+    shown = {"run": found.pk, "stack": found, "job": found.job}
     if found.status not in ENDED:
         return shown | {"state": "running"}
     if found.status != Status.SUCCEEDED:
