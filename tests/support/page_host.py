@@ -20,6 +20,7 @@ from support.browsing import ARTEFACTS, listen
 from support.sites import until
 
 ORIGIN = "http://host.test"
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 HOST = """<!doctype html><meta charset="utf-8"><title>Host</title><meta name="viewport" content="width=device-width">
 <style>body { margin: 0 } iframe { display: block; width: 100%; border: 0 }</style>
@@ -74,12 +75,17 @@ class Framed:
     def shot(self, name: str) -> Path:
         path = ARTEFACTS / "widefield" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=path, full_page=True, animations="disabled")
+        width = self.page.viewport_size["width"]  # type: ignore[index]
+        self.page.set_viewport_size({"width": width, "height": self.page.evaluate("document.body.scrollHeight")})
+        self.page.evaluate(DRAWN)
+        self.page.screenshot(path=path, animations="disabled")
         return path
 
 
 @contextmanager
-def framed(browser: Browser, html: Path, runs: dict[str, Path], start: dict[str, Any], **options: Any) -> Iterator[Framed]:
+def framed(
+    browser: Browser, html: Path, runs: dict[str, Path], start: dict[str, Any], **options: Any
+) -> Iterator[Framed]:
     """The page, told to start. runs: the folder of each run's files by its id, "" for those of a preview."""
     files = {
         run: [{"path": str(path.relative_to(folder)), "size_bytes": path.stat().st_size} for path in _files(folder)]

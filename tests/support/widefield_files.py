@@ -65,7 +65,7 @@ def outlines(atlas: dict[str, Any]) -> list[dict[str, Any]]:
 
 def within(outline: dict[str, Any], height: int, width: int, step: int) -> Array:
     """bool (height, width): the pixels of the reduced map whose centres are inside the outline."""
-    rows, columns = (np.mgrid[:height, :width] + 0.5) * step
+    rows, columns = np.mgrid[:height, :width] * step + (step - 1) / 2
     x, y, inside = np.array(outline["x"]), np.array(outline["y"]), np.zeros((height, width), bool)
     for x0, y0, x1, y1 in zip(x, y, np.roll(x, -1), np.roll(y, -1), strict=True):
         if y0 != y1:
@@ -105,10 +105,12 @@ def _vessel(dark: Array, x: Array, y: Array, strength: float) -> None:
 
 def blurred(image: Array, width: int) -> Array:
     """Two passes of a running mean along each axis."""
-    kernel = np.ones(width) / width
     for axis in (0, 1, 0, 1):
-        image = np.apply_along_axis(np.convolve, axis, np.pad(image, width, "edge"), kernel, "same")
-        image = image[width:-width, width:-width]
+        wide = np.pad(image, [(width, width) if axis == each else (0, 0) for each in (0, 1)], "edge")
+        sums = np.cumsum(np.moveaxis(wide, axis, 0), axis=0)
+        means = (sums[width:] - sums[:-width]) / width
+        before = width - (width + 1) // 2
+        image = np.moveaxis(means[before : before + image.shape[axis]], 0, axis)
     return image
 
 
@@ -138,14 +140,18 @@ def write_exploration(folder: Path, atlas: dict[str, Any], *, spread: float = 5,
         maps.append(one / one.max())
     courses = _courses(len(chosen), np.random.default_rng(7))
     spatial = np.array(maps)
-    left, singular, rows = np.linalg.svd(spatial.reshape(len(maps), -1).T @ courses, full_matrices=False)
-    rank = int(np.sum(singular > 1e-6 * singular[0]))
+    (pixels_basis, first), (times_basis, second) = (
+        np.linalg.qr(spatial.reshape(len(maps), -1).T),
+        np.linalg.qr(courses.T),
+    )
+    turned, singular, back = np.linalg.svd(first @ second.T)
+    left, rows, rank = pixels_basis @ turned, back @ times_basis.T, len(singular)
     noise = random.normal(0, 0.02 * singular[0] / np.sqrt(mask.size), (height * width, rank))
-    pixels = (left[:, :rank] * singular[:rank] + noise).reshape(height, width, rank) * mask[..., None]
+    pixels = (left * singular + noise).reshape(height, width, rank) * mask[..., None]
     np.save(folder / "A.npy", np.round(255 * spatial).astype(np.uint8))
     np.save(folder / "C.npy", courses.astype(np.float32))
     np.save(folder / "U.npy", pixels.astype(np.float32))
-    np.save(folder / "V.npy", rows[:rank].astype(np.float32))
+    np.save(folder / "V.npy", rows.astype(np.float32))
     np.save(folder / "mask.npy", mask.astype(np.uint8))
     variance = (spatial**2).sum(axis=(1, 2)) * courses.var(axis=1)
     about = [
@@ -178,7 +184,7 @@ def _about(index: int, outline: dict[str, Any], one: Array, share: float, inside
         "index": index, "region": outline["acronym"], "side": outline["side"], "name": outline["name"],
         "localization": round(100 * float((one[inside] ** 2).sum() / (one**2).sum()), 2),
         "explained_variance": round(float(share), 5), "scale": 1 / 255,
-        "peak": [float(column * STEP + STEP / 2), float(row * STEP + STEP / 2)],
+        "peak": [column * STEP + (STEP - 1) / 2, row * STEP + (STEP - 1) / 2],
     }  # fmt: skip
 
 
