@@ -77,7 +77,8 @@ class Framed:
         path.parent.mkdir(parents=True, exist_ok=True)
         width = self.page.viewport_size["width"]  # type: ignore[index]
         self.page.set_viewport_size({"width": width, "height": self.page.evaluate("document.body.scrollHeight")})
-        self.page.evaluate(DRAWN)
+        for one in self.page.frames:  # each in a process of its own
+            one.evaluate(DRAWN)
         self.page.screenshot(path=path, animations="disabled")
         return path
 

@@ -1,4 +1,4 @@
-"""What the pages of `widefield` read, made up: a mean image with vessels, an atlas, and a LocaNMF of planted components.
+"""What the pages of `widefield` read, made up: a mean image with vessels, an atlas, and planted components.
 
 As a module (`python -m support.widefield_files FOLDER`) it writes them, to look at the pages with.
 """
@@ -75,7 +75,7 @@ def within(outline: dict[str, Any], height: int, width: int, step: int) -> Array
 
 
 def mean_image(atlas: dict[str, Any], random: np.random.Generator) -> Array:
-    """float32 (2, HEIGHT, WIDTH): a bright cortex with dark vessels, in blue and, smoother and darker, in violet light."""
+    """float32 (2, HEIGHT, WIDTH): a bright cortex with dark vessels in blue light, darker and smoother in violet."""
     cortex = np.zeros((HEIGHT, WIDTH), bool)
     for outline in outlines(atlas):
         cortex |= within(outline, HEIGHT, WIDTH, 1)
