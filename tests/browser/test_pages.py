@@ -132,6 +132,7 @@ def test_a_hostile_page_reaches_nothing(ada: Person, place: Paged, where: str) -
     assert allowed == {"run null": "done"}, tried  # no run is the one that is shown
     assert {request for request in sent if place.jobs["secret"] in request or "example.org" in request} == set()
     assert page.url == place.url + here
+    assert "theme" not in {one["name"] for one in ada.context.cookies()}  # which the form that it sent would have set
     assert page.locator(".framed iframe").bounding_box()["height"] <= 4100  # type: ignore[index]
     faults = page.locator(".framed-faults")
     if where == "set-up":
@@ -170,8 +171,10 @@ def test_the_components_of_a_recording_are_explored(browser: Browser, lab: Popul
         for _ in range(3):
             page.keyboard.press("ArrowRight")
         expect(frame.get_by_role("heading", name="Pixel x")).to_be_visible()
-        frame.locator("#map").click(position={"x": 20, "y": 30})
-        expect(frame.get_by_role("heading", name="Pixel x")).to_be_visible()
+        box = frame.locator("#mean-map").bounding_box()
+        assert box is not None
+        frame.locator("#mean-map").click(position={"x": box["width"] * 0.36, "y": box["height"] * 0.76})
+        expect(frame.get_by_role("heading", name="Pixel x 80, y 121")).to_be_visible()
         ada.shot(FOLDER, f"pca-{theme}-{width}")
         inside = page.frames[-1]
         assert inside.evaluate("document.documentElement.scrollWidth") <= inside.evaluate("innerWidth")

@@ -180,9 +180,7 @@ def test_by_python_client(lab: Lab, tmp_path: Path) -> None:
 
 
 def _ended(lab: Lab, user: str, job: str) -> dict[str, Any]:
-    with lab.client(user) as client:
-        client.wait(job)
-    described: dict[str, Any] = json.loads(lab.command(user, "show", job, "--json").stdout)
+    described: dict[str, Any] = json.loads(lab.command(user, "wait", job, "--json").stdout)
     return described
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ class ImageRef(Document):
     """An image of an environment, made here.
 
     digest: of its manifest, by which a registry names it; id: of its config, by which an engine does; reference: the
-    name it has in an engine that `load` gave it to; environment: the digest of what is in it; made_of: what else is.
+    name it has in an engine that `load` gave it to; environment: the digest of what is in it; made_of: what else is;
+    root: below which it lies, which is not part of its record.
     """
 
     digest: str
@@ -38,14 +40,15 @@ class ImageRef(Document):
 def recorded(root: Path, environment: str) -> ImageRef | None:
     """The image below `root` that was made of the environment with this digest; None if none was."""
     with contextlib.suppress(OSError, ValueError):
-        return ImageRef.model_validate_json(_place(root, environment).read_bytes())
+        # Where it lies now: a store may be moved, or reached by another path.
+        return ImageRef.model_validate({**json.loads(_place(root, environment).read_bytes()), "root": root})
     return None
 
 
 def record(image: ImageRef) -> ImageRef:
     place = _place(image.root, image.environment)
     place.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(place, image.model_dump_json(indent=1))
+    write_whole(place, image.model_dump_json(indent=1, exclude={"root"}))
     return image
 
 

@@ -109,6 +109,17 @@ def test_pruning_forgets_images_of_environments_that_are_gone_and_what_only_they
     assert list(Blobs(root).folder.iterdir()) == []
 
 
+def test_an_image_is_found_where_its_store_lies_now(tree: Path, tmp_path: Path) -> None:
+    image = image_in(Blobs(tmp_path / "before"), tree)
+    made = record(
+        ImageRef(**image.model_dump(), reference="r", environment="a" * 64, made_of="", root=tmp_path / "before")
+    )
+    (tmp_path / "before").rename(tmp_path / "now")
+    found = recorded(tmp_path / "now", "a" * 64)
+    assert found == made.model_copy(update={"root": tmp_path / "now"})
+    assert Blobs(found.root).whole(found.image)
+
+
 # The runner
 
 
