@@ -116,13 +116,14 @@ docs: .venv/.development ## build the documentation into site/, strictly
 screenshots: packages-to-test .venv/.development compiled ## take the pictures of the website's pages in docs/images/web
 	@PYTHONPATH=tests $(BIN)/python -m support.screenshots docs/images/web
 
-bench: packages-to-test .venv/.development compiled ## measure overhead, many stacks, many users and uploads beside peers
+bench: packages-to-test .venv/.development compiled ## measure overhead, many stacks, many users, uploads and analyses beside peers
 	@UV_PROJECT_ENVIRONMENT=.tools/bench $(SYNC) --only-group bench
 	@$(BIN)/python -m benchmarks.overhead --peers .tools/bench/bin
 	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.stacks
 	@$(BIN)/python -m benchmarks.users
 	@$(BIN)/python -m benchmarks.transfer
+	@$(BIN)/python -m benchmarks.pmd
 
 pins: .venv/.running ## pin the bundled composite analyses to the others as they are
 	@$(BIN)/python tools/pin_analyses.py

@@ -1,4 +1,4 @@
-"""What the whole field of view does together, such as light that flickers or drifts, found before the blocks are cut."""
+"""What the whole field of view does together, such as light that flickers, found before the blocks are cut."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """Where the blocks of a field of view lie, and with which weights they make up the whole again.
 
-Height and width are cut into halves of blocks. The first grid takes halves 0 and 1, 2 and 3 and so on together; a second
-one begins with half 0 alone and takes 1 and 2, 3 and 4, so that its blocks lie over the borders of the first. Both
-in height and in width: four grids. In the sum, a block weighs most in its middle, as a pyramid.
+Height and width are cut into halves of blocks. The first grid takes halves 0 and 1, 2 and 3 and so on together; a
+second one begins with half 0 alone and takes 1 and 2, 3 and 4, so that its blocks lie over the borders of the first.
+Both in height and in width: four grids. In the sum, a block weighs most in its middle, as a pyramid.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from math import ceil
 
@@ -78,7 +79,7 @@ def tile(height: int, width: int, *, block_height: int, block_width: int, overla
 def _halves(size: int, block: int) -> list[slice]:
     count = ceil(2 * size / block) if size > block else 2 if size > 1 else 1
     edges = np.linspace(0, size, count + 1).round().astype(int).tolist()
-    return [slice(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def _pairs(count: int, overlapping: bool) -> list[tuple[int, int]]:

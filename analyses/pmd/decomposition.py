@@ -1,9 +1,9 @@
 """Penalized matrix decomposition of one block: Buchanan et al. (2018), doi:10.1101/334706.
 
-A block is (pixels, frames), each pixel centred and divided by its noise. Rank-one parts u v^T are taken off one by one:
-u is regressed on v and denoised by constrained total variation, v on u and denoised by a constrained trend filter,
-until both stand still; then v is regressed once more on u, without a penalty, and u v^T taken off. A part stays if its map and its time
-course are both smoother than those of white noise, and the search ends after some failures in a row.
+A block is (pixels, frames), each pixel centred and divided by its noise. Rank-one parts u v^T are taken off one by
+one: u is regressed on v and denoised by constrained total variation, v on u and denoised by a constrained trend filter,
+until both stand still; then v is regressed once more on u, without a penalty, and u v^T taken off. A part stays if its
+map and its time course are both smoother than those of white noise; the search ends after some failures in a row.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ def decompose(block: Array, shape: tuple[int, int], method: Method, thresholds: 
 
 
 def is_smooth(u: Array, v: Array, shape: tuple[int, int], thresholds: Thresholds) -> bool:
-    return (
-        temporal_roughness(v) < thresholds.temporal and spatial_roughness(u.reshape(shape)) < thresholds.spatial
-    )
+    return temporal_roughness(v) < thresholds.temporal and spatial_roughness(u.reshape(shape)) < thresholds.spatial
 
 
 class Residual:

@@ -22,7 +22,7 @@ def total_variation(image: Array, variance: float, weight: float = 0.0) -> tuple
     """The denoised image and the weight it took, which is a good first guess for the next similar image.
 
     Accelerated projected gradient on the dual (Beck & Teboulle 2009, doi:10.1109/TIP.2009.2028250); the weight follows
-    the constraint as in Chambolle (2004, doi:10.1023/B:JMIV.0000011325.36760.1e). A flat image when that is near enough.
+    the constraint as in Chambolle (2004, doi:10.1023/B:JMIV.0000011325.36760.1e). A flat image when that is enough.
     """
     target = np.sqrt(image.size * variance)
     flat = np.full_like(image, image.mean())

@@ -101,9 +101,7 @@ def _map(figure: Any, axes: Any, image: Array, title: str, unit: str, colours: s
     axes.set(xticks=[], yticks=[])
 
 
-def _draw_example(
-    figure: Any, folder: Path, movie: Rows, pixel: tuple[int, int], frame_rate_hz: float | None
-) -> None:
+def _draw_example(figure: Any, folder: Path, movie: Rows, pixel: tuple[int, int], frame_rate_hz: float | None) -> None:
     """Raw, denoised and what is left, of one pixel, one below the other on one scale."""
     row, column = pixel
     count = min(movie.frames, SHOWN)
@@ -126,7 +124,9 @@ def _draw_example(
     above.legend(frameon=False, ncols=2, loc="upper right")
     below.plot(times, raw - denoised, color=LEFT, linewidth=0.7)
     low, high = above.get_ylim()
-    below.set(title="residual, on the same scale", xlabel="time (s)" if frame_rate_hz else "frame", ylabel="raw − denoised")
+    below.set(
+        title="residual, on the same scale", xlabel="time (s)" if frame_rate_hz else "frame", ylabel="raw − denoised"
+    )
     half = (high - low) * 0.2
     below.set_ylim(-half, half)
     above.margins(x=0.005)

@@ -21,7 +21,7 @@ FRAME_RATE_HZ = 30  # when the movie's is not known
 def show(folder: Path, movie: Rows, frame_rate_hz: float | None) -> None:
     """Writes the film of up to 200 frames in the middle of the movie, from the results in the folder.
 
-    Raw and denoised share one scale, from dark to bright; the residual has a scale of the same width, with 0 in its middle.
+    Raw and denoised share one scale, from dark to bright; the residual has a scale of the same width, 0 in the middle.
     """
     frames = window(movie, MOST_FRAMES)
     step = ceil(max(movie.height, movie.width) / LARGEST_SIDE)

@@ -1,7 +1,7 @@
 """From the parts of all blocks to one pair of factors of low rank.
 
-Overlapping blocks find the same signals up to four times. The sum over the blocks is U V, U sparse (pixels x parts); its
-singular value decomposition is found from two small matrices, U^T U and V V^T, without ever forming the product.
+Overlapping blocks find the same signals up to four times. The sum over the blocks is U V, U sparse (pixels x parts);
+its singular value decomposition is found from U^T U and V V^T (parts x parts), without ever forming the product.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROUNDING = 1e-12  # of the largest eigenvalue: below it is nothing but rounding
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """The product is parts @ mixing @ temporal. mixing: (parts, rank). temporal: (rank, frames), its rows orthogonal."""
+    """parts @ mixing @ temporal. mixing: (parts, rank). temporal: (rank, frames), its rows orthogonal."""
 
     mixing: Array  # parts @ mixing has orthonormal columns
     temporal: Array

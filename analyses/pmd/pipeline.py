@@ -1,7 +1,7 @@
 """The way through: rows of blocks one after the other, then one pair of factors, then a look at what was left over.
 
-Writes spatial.npy, temporal.npy, mean.npy, noise.npy, summary.json, figure.png, residual.png and before-after.mp4. One row
-of blocks is in memory at a time, as float32, and for each process one block.
+Writes spatial.npy, temporal.npy, mean.npy, noise.npy, summary.json, figure.png, residual.png and before-after.mp4. One
+row of blocks is in memory at a time, as float32, and for each process one block.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from background import background_courses
-from blocks import Block, Tiling, tile
+from blocks import Tiling, tile
 from decomposition import Method, Parts, Thresholds
 from job import Failure, Job, progress
 from merging import merge
@@ -139,15 +139,15 @@ def decompose(movie: Rows, parameters: Parameters, cores: int, seed: int, clock:
 
 
 def _fill(movie: Rows, workers: Crew, number: int, half: slice, maps: tuple[Array, Array, Array]) -> None:
-    """Half `number` of the rows into the buffer, ready for decomposition; its mean, noise and background into the maps."""
+    """Half `number` of the rows into the buffer, ready for decomposition; what it was like before into the maps."""
     place, height = number % 2, half.stop - half.start
     movie.read(half, workers.shared.buffer[place, :height])
     places = [(place, row) for row in range(height)]
     for row, found in enumerate(workers.map(prepare_row, places), half.start):
         if found.broken_at is not None:
             raise Failure(
-                f"{movie.name} holds a value that is not a finite number, first in frame {found.broken_at} of row {row}; "
-                "fill such gaps before the analysis."
+                f"{movie.name} holds a value that is not a finite number, first in frame {found.broken_at} "
+                f"of row {row}; fill such gaps before the analysis."
             )
         for whole, its in zip(maps, (found.mean, found.noise, found.background), strict=True):
             whole[row] = its
@@ -177,7 +177,7 @@ def write_factors(folder: Path, movie: Rows, found: Decomposed, merge_loss: floa
 
 
 def assembled(movie: Rows, found: Decomposed) -> tuple[csr_array, Array]:
-    """The weighted sum of the blocks, in units of the noise: sparse maps (pixels, parts) and courses (parts, frames)."""
+    """The weighted sum of the blocks in units of the noise: sparse maps (pixels, parts), courses (parts, frames)."""
     numbers = np.arange(movie.height * movie.width).reshape(movie.height, movie.width)
     values, pixels, columns = [], [], []
     count = 0
@@ -238,7 +238,9 @@ def _check(name: str, frames: int, shape: tuple[int, ...], parameters: Parameter
     if frames < FEWEST_FRAMES:
         raise Failure(f"{name} has {frames} frames; at least {FEWEST_FRAMES} are needed to tell signal from noise.")
     if min(shape) < LEAST_SIDE:
-        raise Failure(f"{name} has frames of {shape[0]} x {shape[1]} pixels; at least {LEAST_SIDE} on a side are needed.")
+        raise Failure(
+            f"{name} has frames of {shape[0]} x {shape[1]} pixels; at least {LEAST_SIDE} on a side are needed."
+        )
     if parameters.background_rank >= frames:
         raise Failure(
             f"{name} has {frames} frames, too few for a background_rank of {parameters.background_rank}; "

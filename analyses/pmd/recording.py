@@ -111,7 +111,9 @@ def _open_npy(path: Path) -> Recording:
     if array.dtype.kind not in "buif":
         raise Failure(f"{path.name} holds {array.dtype} values; real numbers are needed.")
     if len(shape) != 3 and not (len(shape) == 4 and shape[3] in (3, 4)):
-        raise Failure(f"{path.name} has the shape {shape}; frames x height x width, or the same x 3 colours, is needed.")
+        raise Failure(
+            f"{path.name} has the shape {shape}; frames x height x width, or the same x 3 colours, is needed."
+        )
 
     def read(size: int) -> Iterator[Array]:
         for start in range(0, shape[0], size):

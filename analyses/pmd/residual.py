@@ -1,4 +1,4 @@
-"""What the denoised movie leaves over, measured against white noise: its variance, and its correlation in space and time."""
+"""What the denoised movie leaves over, measured against white noise: variance, correlation in space and time."""
 
 from __future__ import annotations
 

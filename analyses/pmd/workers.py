@@ -109,9 +109,7 @@ def prepare_row(shared: Shared, place: tuple[int, int]) -> PixelRow:
     background = pixels @ shared.background.T
     if background.shape[1]:
         pixels -= background @ shared.background
-    return PixelRow(
-        mean=mean.astype(np.float32), noise=noise.astype(np.float32), background=background, broken_at=None
-    )
+    return PixelRow(mean=mean.astype(np.float32), noise=noise.astype(np.float32), background=background, broken_at=None)
 
 
 def decompose_block(shared: Shared, task: tuple[Block, Thresholds]) -> Parts:

@@ -1,4 +1,4 @@
-"""Penalized matrix decomposition of one movie: the workflow that blueprint.json names. See pipeline.py and README.md."""
+"""Penalized matrix decomposition of one movie: the workflow that blueprint.json names; pipeline.py does the work."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def _headline(data: Decomposed, spectra: Spectra, filters: Filters) -> str:
     beat = spectra.heart_hz
     heart = f"; {spectra.left_at(beat):.0%} of the power around {beat:.1f} Hz is left" if beat else ""
     return (
-        f"{data.blue.shape[1]:,} time points at {filters.sampling_rate_hz:g} Hz, {width} × {height} pixels, rank {rank}: "
-        f"{removed:.0%} of blue's variance taken off{heart}"
+        f"{data.blue.shape[1]:,} time points at {filters.sampling_rate_hz:g} Hz, {width} × {height} pixels, "
+        f"rank {rank}: {removed:.0%} of blue's variance taken off{heart}"
     )
 
 

@@ -1,8 +1,8 @@
 """Hemodynamic correction after Couto et al. 2021 (doi:10.1038/s41596-021-00527-z, step "hemodynamic correction").
 
 Blood changes both channels, activity only the blue one. So violet, scaled pixel by pixel to fit blue best, is taken
-off it. All of it happens on the low-rank form U V, never on the movie: the sums over time that a pixel's regression needs
-are quadratic forms of its row of U.
+off it. All of it happens on the low-rank form U V, never on the movie: the sums over time that a pixel's regression
+needs are quadratic forms of its row of U.
 """
 
 from __future__ import annotations

@@ -10,8 +10,7 @@ import os
 import sys
 
 # Frames are shared out among threads here; a numerical library that made threads of its own would only be in their way.
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ[f"{library}_NUM_THREADS"] = "1"
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import json
 import time

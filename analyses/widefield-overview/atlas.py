@@ -1,9 +1,9 @@
 """The atlas that an overview hands on as atlas.json: one in wfield's format, or the schematic one that ships here.
 
-wfield keeps an atlas in two files. dorsal_cortex_ccf_labels.json is a list of regions with `acronym`, `name`, `label` and the
-outlines `left_x`, `left_y`, `right_x`, `right_y` in mm from bregma; dorsal_cortex_landmarks.json has `landmarks` with `name`,
-`x` and `y`, in mm too. They come as a .zip of both, or as two files, or as the first alone: then the landmarks are those
-that wfield's own file has.
+wfield keeps an atlas in two files. dorsal_cortex_ccf_labels.json is a list of regions with `acronym`, `name`, `label`
+and the outlines `left_x`, `left_y`, `right_x`, `right_y` in mm from bregma; dorsal_cortex_landmarks.json has
+`landmarks` with `name`, `x` and `y`, in mm too. They come as a .zip of both, or as two files, or as the first alone:
+then the landmarks are those that wfield's own file has.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def schematic_atlas() -> Atlas:
 
 
 def read_atlas(path: Path, landmarks_path: Path | None) -> Atlas:
-    """path: a .zip of wfield's two files, or the one with the regions. Raises a Failure that says which file lacks what."""
+    """path: a .zip of wfield's two files, or the one with the regions. Raises a Failure that names what is wrong."""
     found = _documents(path) + (_documents(landmarks_path) if landmarks_path else [])
     labels = [(name, one) for name, one in found if isinstance(one, list)]
     landmarks = [(name, one) for name, one in found if isinstance(one, dict) and "landmarks" in one]
@@ -42,8 +42,9 @@ def read_atlas(path: Path, landmarks_path: Path | None) -> Atlas:
         landmarks = [("wfield's own landmarks", {"landmarks": WFIELD_LANDMARKS})]
     if len(labels) != 1 or len(landmarks) != 1:
         raise Failure(
-            f"The atlas {path.name} holds {', '.join(name for name, _ in found) or 'no .json file'}; one list of regions "
-            "(such as dorsal_cortex_ccf_labels.json) and one file with landmarks (dorsal_cortex_landmarks.json) are needed."
+            f"The atlas {path.name} holds {', '.join(name for name, _ in found) or 'no .json file'}; one list of "
+            "regions (such as dorsal_cortex_ccf_labels.json) and one file with landmarks (such as "
+            "dorsal_cortex_landmarks.json) are needed."
         )
     name, regions = labels[0]
     converted = [one for index, region in enumerate(regions) for one in _both_sides(name, index, region)]

@@ -1,8 +1,8 @@
-"""A calcium movie with planted truth: python generate.py FOLDER [--paper]. The same bytes every time.
+"""A calcium movie with planted truth: python generate.py FOLDER [--truth] [--paper]. The same bytes every time.
 
 calcium.npy             uint16, 1,200 frames of 80 x 100 pixels: cells over a background that drifts and flickers, with
                         noise that is stronger where it is brighter. With --paper, 9,000 frames of 500 x 600 pixels.
-truth/clean.npy         float32, the same without noise
+clean.npy               with --truth: float32, the same without noise
 
 Cells are Gaussian footprints whose activity is a first-order autoregression driven by sparse events. Everything is
 written frame by frame, so that the size does not matter.
@@ -11,6 +11,7 @@ written frame by frame, so that the size does not matter.
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ class Planted:
 
 
 def plant(frames: int, height: int, width: int, random: np.random.Generator) -> Planted:
-    """One cell on about 120 pixels; a typical event is as bright as the noise of a pixel, a large one three times that."""
+    """One cell on about 120 pixels; a typical event is as bright as a pixel's noise, a large one three times that."""
     y, x = np.mgrid[:height, :width]
     centre = np.exp(-(((y / height - 0.5) / 0.7) ** 2) - ((x / width - 0.5) / 0.7) ** 2)
     still = 300 + 500 * centre
@@ -71,27 +72,25 @@ def plant(frames: int, height: int, width: int, random: np.random.Generator) -> 
     )
 
 
-def write(folder: Path, frames: int, height: int, width: int, seed: int = 20261128, *, truth: bool = True) -> None:
-    """calcium.npy and, unless left out, truth/clean.npy, 100 frames at a time."""
+def write(folder: Path, frames: int, height: int, width: int, seed: int = 20261128, *, truth: bool) -> None:
+    """calcium.npy and, if the truth is wanted, clean.npy, 100 frames at a time."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     planted = plant(frames, height, width, random)
     shape = (frames, height, width)
-    with (folder / "calcium.npy").open("wb") as movie, _truth(folder, truth) as clean:
+    with (
+        (folder / "calcium.npy").open("wb") as movie,
+        (folder / "clean.npy").open("wb") if truth else nullcontext() as clean,
+    ):
         _header(movie, np.dtype(np.uint16), shape)
-        _header(clean, np.dtype(np.float32), shape)
+        if clean:
+            _header(clean, np.dtype(np.float32), shape)
         for start in range(0, frames, 100):
             light = planted.clean(start, min(start + 100, frames))
-            clean.write(light.tobytes())
+            if clean:
+                clean.write(light.tobytes())
             noisy = light + planted.noise * random.standard_normal(light.shape, dtype=np.float32)
             movie.write(np.clip(np.rint(noisy), 0, 65535).astype(np.uint16).tobytes())
-
-
-def _truth(folder: Path, wanted: bool) -> Any:
-    if not wanted:
-        return open("/dev/null", "wb")
-    (folder / "truth").mkdir(exist_ok=True)
-    return (folder / "truth" / "clean.npy").open("wb")
 
 
 def _header(file: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -102,8 +101,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A calcium movie with planted truth.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--paper", action="store_true", help="9,000 frames of 500 x 600 pixels (5.4 GB, truth 10.8 GB)")
+    parser.add_argument("--truth", action="store_true", help="also write the movie without noise")
     options = parser.parse_args()
-    write(options.folder, *((9000, 500, 600) if options.paper else (1200, 80, 100)))
+    write(options.folder, *((9000, 500, 600) if options.paper else (1200, 80, 100)), truth=options.truth)
 
 
 if __name__ == "__main__":

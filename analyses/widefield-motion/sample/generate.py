@@ -6,14 +6,15 @@ truth.npz                     what was planted (below)
 
 120 x 140 pixels and 40 s take seconds; --paper makes 500 x 600 x 9,000 time points, 10.8 GB, in half an hour or so.
 
-Light = brightness of the place (vessels, vignette, the brain's outline) x bleaching x (1 + blood) x, in blue only, (1 + signal),
-all of it moved, with shot noise. Blood: a heart beat whose rate wanders and slow vasomotion, stronger over vessels, in blue
-by a factor that varies over the cortex. Signal: regions of the schematic atlas, put into the image by a known similarity
-transform, each side with a time course of its own: events at random times that rise and fall as GCaMP6 does.
+Light = brightness of the place (vessels, vignette, the brain's outline) x bleaching x (1 + blood) x, in blue only,
+(1 + signal), all of it moved, with shot noise. Blood: a heart beat whose rate wanders and slow vasomotion, stronger
+over vessels, in blue by a factor that varies over the cortex. Signal: regions of the schematic atlas, put into the
+image by a known similarity transform, each side with a time course of its own: events at random times that rise and
+fall as GCaMP6 does.
 
-truth.npz: rate_hz; shifts (times, 2 channels, 2) pixels down and right; maps (regions, height, width) and courses (times,
-regions), whose product is the signal as relative change; regions, their acronyms and sides; coefficients (height, width),
-by which blood shows more in blue than in violet; heart_hz; transform (3, 3), millimetres to pixels.
+truth.npz: rate_hz; shifts (times, 2 channels, 2) pixels down and right; maps (regions, height, width) and courses
+(times, regions), whose product is the signal as relative change; regions, their acronyms and sides; coefficients
+(height, width), by which blood shows more in blue than in violet; heart_hz; transform (3, 3), millimetres to pixels.
 """
 
 from __future__ import annotations
