@@ -1,8 +1,8 @@
 """An atlas of the dorsal cortex: read, placed on the image by landmarks, and drawn as a label image.
 
 Two kinds of file are read. `atlas.json` holds closed polygons and landmarks in millimetres from bregma, x to the right
-and y towards posterior, one region for each hemisphere. The `wfield` package's `dorsal_cortex_ccf_labels.json` holds the
-same polygons as left_x, left_y, right_x, right_y; its landmarks are a file of their own.
+and y towards posterior, one region for each hemisphere. `dorsal_cortex_ccf_labels.json` of the `wfield` package holds
+such polygons as left_x, left_y, right_x, right_y; its landmarks are a file of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from job import Failure
 from matplotlib.path import Path as Polygon
+from placement import Placement, nearest_similarity
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +25,7 @@ WFIELD_LANDMARKS = {"OB_left": -1.95 - 3.45j, "OB_center": -3.45j, "OB_right": 1
 FILL = 0.9  # of the image's height or width, for an atlas without landmarks
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Region:
     """One area of one hemisphere. outline: (N,) complex numbers, x + iy."""
 
@@ -47,26 +48,6 @@ class Atlas:
     schematic: bool
     regions: tuple[Region, ...]
     landmarks: Mapping[str, complex]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Placement:
-    """The similarity transform w = turn * z + shift (or of z's mirror image) from millimetres to pixels.
-
-    Pixel (row 0, column 0) has its centre at 0 + 0i; x runs along columns, y along rows.
-    """
-
-    turn: complex  # its modulus is the scale in pixels per millimetre
-    shift: complex
-    mirrored: bool = False
-    rms_px: float | None = None  # of the landmarks; None without them
-
-    @property
-    def pixels_per_mm(self) -> float:
-        return abs(self.turn)
-
-    def __call__(self, points: Array) -> Array:
-        return self.turn * (np.conj(points) if self.mirrored else points) + self.shift
 
 
 def read_atlas(path: Path, landmarks_path: Path | None) -> Atlas:
@@ -97,32 +78,12 @@ def read_atlas(path: Path, landmarks_path: Path | None) -> Atlas:
     )
 
 
-def place_by_landmarks(
-    atlas: Atlas, landmarks: Sequence[Mapping[str, Any]], *, mirror_allowed: bool = True
-) -> Placement:
-    """Least squares over the landmarks, as they lie in the image or mirrored, whichever leaves the smaller error.
-
-    Whether the image is mirrored shows only if three landmarks do not lie on one line; otherwise it is taken not to be.
-    """
+def place_by_landmarks(atlas: Atlas, landmarks: Sequence[Mapping[str, Any]]) -> Placement:
+    """landmarks: name, x and y of each, in pixels of the image."""
     _check_landmarks(atlas, landmarks)
     source = np.array([atlas.landmarks[str(one["name"])] for one in landmarks])
     target = np.array([complex(one["x"], one["y"]) for one in landmarks])
-    straight = fit_similarity(source, target)
-    if not mirror_allowed or _on_one_line(source) or _on_one_line(target):
-        return straight
-    turned = fit_similarity(source, target, mirrored=True)
-    return min(straight, turned, key=lambda one: one.rms_px or 0.0)
-
-
-def fit_similarity(source: Array, target: Array, *, mirrored: bool = False) -> Placement:
-    """The scale, rotation and shift that bring `source` nearest to `target`; both (N,) complex, N at least 2."""
-    start = np.conj(source) if mirrored else source
-    centred = start - start.mean()
-    turn = complex(np.vdot(centred, target - target.mean()) / np.vdot(centred, centred).real)
-    shift = complex(target.mean() - turn * start.mean())
-    placement = Placement(turn=turn, shift=shift, mirrored=mirrored)
-    rms = float(np.sqrt(np.mean(np.abs(placement(source) - target) ** 2)))
-    return Placement(turn=turn, shift=shift, mirrored=mirrored, rms_px=rms)
+    return nearest_similarity(source, target)
 
 
 def place_in_centre(atlas: Atlas, height: int, width: int) -> Placement:
@@ -168,7 +129,9 @@ def _from_document(document: dict[str, Any], path: Path) -> Atlas:
     regions = []
     for one in document["regions"]:
         if one["side"] not in ("left", "right"):
-            raise Failure(f'{path.name}: region {one["acronym"]}: side: found {one["side"]!r}; "left" or "right" is right.')
+            raise Failure(
+                f'{path.name}: region {one["acronym"]}: side: found {one["side"]!r}; "left" or "right" is right.'
+            )
         regions.append(_region(path, one, one["side"], one["x"], one["y"]))
     return Atlas(
         name=str(document.get("name", path.stem)),
@@ -227,13 +190,6 @@ def _check_landmarks(atlas: Atlas, landmarks: Sequence[Mapping[str, Any]]) -> No
         raise Failure("landmarks: a position is no finite number; pixels of the image are right.")
     if np.abs(points - points[0]).max() < 1:
         raise Failure("landmarks: all lie within one pixel; points that are apart are needed to place the atlas.")
-
-
-def _on_one_line(points: Array) -> bool:
-    """Whether the points' spread across their main direction is below 5 % of that along it."""
-    centred = points - points.mean()
-    spread = np.linalg.svd(np.column_stack([centred.real, centred.imag]), compute_uv=False)
-    return len(points) < 3 or bool(spread[1] < 0.05 * spread[0])
 
 
 def _json(path: Path) -> Any:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from atlas import Region
-
-if TYPE_CHECKING:
-    from results import Result
+from result import Result
 
 Array = np.ndarray[Any, Any]
 
@@ -23,8 +21,8 @@ OUTLINE_STEP_PX = 0.75
 def write_explore(folder: Path, result: Result) -> None:
     """explore.json, A (K, h, w) uint8, C (K, T/n), U (h, w, R), V (R, T/n) and mask (h, w) as .npy.
 
-    V's rows are orthonormal over all frames with mean zero, so the correlation of pixels p and q is that of U[p] and U[q],
-    and the time course of p is U[p] @ V. They leave at most 0.1 % of the variance out, or hold 64 directions.
+    V's rows are orthonormal over all frames with mean zero, so the correlation of pixels p and q is the cosine of U[p]
+    and U[q], and the time course of p is U[p] @ V. They leave at most 0.1 % of the variance out, or hold 64 directions.
     """
     folder.mkdir()
     inside = result.movie.inside
@@ -67,7 +65,7 @@ def write_explore(folder: Path, result: Result) -> None:
 
 
 def shrunk(image: Array, step: int) -> Array:
-    """Sums over squares of `step` pixels, (..., H, W) to (..., h, w); those at the lower and right rim may be smaller."""
+    """Sums over squares of `step` pixels, (..., H, W) to (..., h, w), smaller ones at the lower and right rim."""
     rows = np.add.reduceat(image, np.arange(0, image.shape[-2], step), axis=-2)
     return np.add.reduceat(rows, np.arange(0, image.shape[-1], step), axis=-1)
 

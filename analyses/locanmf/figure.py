@@ -12,13 +12,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
-from results import Result
+from result import Result
 
 Array = np.ndarray[Any, Any]
 
 SHOWN = 12  # components with a map and a time course of their own
 # Okabe and Ito's colours, told apart by colour-blind people too, in lighter and darker versions for more regions.
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c6d00", "#5b3a8e")
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#3a9bd0", "#8c6d00", "#5b3a8e")
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -91,7 +91,7 @@ def _colour(result: Result, k: int) -> str:
 
 
 def _draw_all(axes: Any, result: Result) -> None:
-    """Each pixel in the colour of the component that is strongest there, as strong as it is; second ones in a region paler."""
+    """Each pixel in the colour of its strongest component, as strong as that is; a region's second one is paler."""
     strongest = result.maps.argmax(axis=0)
     weight = result.maps[strongest, np.arange(result.movie.pixels)]
     tints, seen = [], dict.fromkeys(range(len(result.regions)), 0)
@@ -104,7 +104,8 @@ def _draw_all(axes: Any, result: Result) -> None:
     axes.imshow(image, interpolation="nearest")
     _draw_outlines(axes, result, colour="#222222", width=0.8)
     for region in result.regions:
-        at = region.outline.mean()
+        rows, columns = np.nonzero(result.labels == result.outlines.index(region) + 1)
+        at = complex(columns.mean(), rows.mean())
         axes.text(
             at.real, at.imag, region.acronym, ha="center", va="center", fontsize=7, color="#111111",
             bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.65},
@@ -121,8 +122,9 @@ def _draw_map(axes: Any, result: Result, k: int) -> None:
     closed = np.append(outline, outline[0])
     axes.plot(closed.real, closed.imag, color=_colour(result, k), linewidth=1.4)
     _frame(axes, result)
-    words = f"{result.regions[result.region[k]].title}\n{result.localization[k]:.0f} % inside, {result.explained[k]:.1%} var."
-    axes.set_title(f"{k}: {words}", color=_colour(result, k), fontsize=8.5)
+    name = result.regions[result.region[k]].title
+    shares = f"{result.localization[k]:.0f} % inside, {100 * result.explained[k]:.1f} % of var."
+    axes.set_title(f"{k}: {name}\n{shares}", color=_colour(result, k), fontsize=8.5)
 
 
 def _draw_outlines(axes: Any, result: Result, *, colour: str, width: float) -> None:
@@ -139,7 +141,7 @@ def _frame(axes: Any, result: Result) -> None:
 
 
 def _draw_courses(axes: Any, result: Result, shown: list[int]) -> None:
-    """One row per component, in its own standard deviations; at most the first minute, or 900 frames, so that shapes show."""
+    """One row per component, in its own standard deviations; the first minute, or 900 frames, so that shapes show."""
     rate = result.sampling_rate_hz
     frames = min(result.movie.frames, int(60 * rate) if rate else 900)
     times = np.arange(frames) / (rate or 1)
@@ -147,7 +149,9 @@ def _draw_courses(axes: Any, result: Result, shown: list[int]) -> None:
     for row, k in enumerate(shown):
         course = result.courses[k]
         spread = course.std() or 1.0
-        axes.plot(times, (course[:frames] - course.mean()) / spread - spacing * row, color=_colour(result, k), linewidth=0.8)
+        axes.plot(
+            times, (course[:frames] - course.mean()) / spread - spacing * row, color=_colour(result, k), linewidth=0.8
+        )
     axes.set(
         title=f"time courses of the components below (rows are {spacing:g} standard deviations apart)",
         xlabel="time (s)" if rate else "frame",
@@ -167,17 +171,19 @@ def _draw_objective(axes: Any, result: Result) -> None:
             continue
         sweeps = np.arange(start, start + len(phase.objective))
         colour = COLOURS[(phase.round - 1) % 2]
-        axes.plot(sweeps, np.array(phase.objective) / result.energy, color=colour, marker="o", markersize=2.5, linewidth=1)
+        axes.plot(
+            sweeps, np.array(phase.objective) / result.energy, color=colour, marker="o", markersize=2.5, linewidth=1
+        )
         if phase.step == 1:
             axes.axvline(start - 0.5, color="#cccccc", linewidth=0.7, zorder=0)
             axes.annotate(
-                f"{phase.components}", (start - 0.3, 1.0), xycoords=("data", "axes fraction"), fontsize=7.5, color="#555555",
-                va="top",
+                f"{phase.components}", (start - 0.3, 1.0), xycoords=("data", "axes fraction"), fontsize=7.5,
+                color="#555555", va="top",
             )  # fmt: skip
         start += len(phase.objective)
     axes.set(
-        title="objective after each sweep: it never rises along a line; a gap is a change of the penalties or (grey) of the "
-        "number of components, which stands on top",
+        title="objective after each sweep: it never rises along a line; gaps: other penalties or (grey) another number "
+        "of components, which stands on top",
         xlabel="sweep",
         ylabel="objective / energy of the recording",
         yscale="log",
@@ -214,5 +220,6 @@ def _draw_localization(axes: Any, result: Result) -> None:
         xlabel="penalty λ per pixel of distance, relative to the recording",
         ylabel="energy inside the region (%)",
         xscale="log",
+        xlim=(0.7 * result.relative_penalty.min(), 1.4 * result.relative_penalty.max()),
         ylim=(min(threshold, float(result.localization.min())) - 3, 101),
     )

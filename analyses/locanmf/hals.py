@@ -2,9 +2,9 @@
 
     minimize  ||Y - A C||^2 + sum_k lambda_k <d_k, a_k>   over A >= 0 and rows of C of length 1
 
-d_k is each pixel's distance to component k's region. Only the product of a map and its time course is determined, so one
-of the two needs a fixed length, or the penalty could be made as small as one likes by shrinking a map and stretching its
-time course. The paper sets the maximum of each map to 1 after its update, which can raise the objective; here the time
+d_k is each pixel's distance to component k's region. Only the product of a map and its time course is determined, so
+one of the two needs a fixed length, or shrinking a map and stretching its time course would make the penalty as small
+as one likes. The paper sets the maximum of each map to 1 after its update, which can raise the objective; here the time
 courses have length 1 while fitting, for which both updates are exact minimizations over their block. The objective
 therefore never increases while lambda stays. Results are handed out with maps of maximum 1, as in the paper.
 """
@@ -117,7 +117,7 @@ def blocks(pixels: int) -> Iterator[slice]:
 
 
 def _update_courses(courses: Array, cross: Array, overlap: Array) -> None:
-    """Each time course in turn to the best of length 1: the direction of what the others leave over, weighted by its map."""
+    """Each time course in turn to the best of length 1: what the others leave over, weighted by its map."""
     for k in range(len(courses)):
         direction = cross[k] - overlap[k] @ courses + overlap[k, k] * courses[k]
         length = np.linalg.norm(direction)

@@ -1,4 +1,4 @@
-"""The searches around the fit: a penalty for each component until it is localized, components for each region until it is fitted.
+"""The searches around the fit: a penalty for each component, and a number of components for each region.
 
 As in Saxena et al. 2020: every region starts from components of its own pixels alone; the penalties of components that
 leave too much of their energy outside their region are raised step by step; regions whose activity is not explained
@@ -26,7 +26,9 @@ class Search:
     r2_thresh: float
     min_rank: int
     max_rank: int
-    lambda_init: float  # times the movie's root mean square over pixels of the norm of a time course, per pixel distance
+    lambda_init: (
+        float  # times the movie's root mean square over pixels of the norm of a time course, per pixel distance
+    )
     lambda_step: float
     maxiter_rank: int
     maxiter_lambda: int
@@ -56,9 +58,7 @@ class Localized:
     residual: Array  # (P,)
 
 
-def localize(
-    sweeps: Sweeps, members: Array, search: Search, progress: Callable[[float, str], None]
-) -> Localized:
+def localize(sweeps: Sweeps, members: Array, search: Search, progress: Callable[[float, str], None]) -> Localized:
     """members: (P,) index of the region that a pixel belongs to, -1 for none."""
     movie, count = sweeps.movie, len(sweeps.distances)
     unit = np.sqrt(sweeps.energy / movie.pixels)
@@ -137,7 +137,9 @@ class _Starts:
             fit = Sweeps(movie, nowhere, self.pool).fit(
                 start, np.zeros(rank), sweeps=self.search.maxiter_hals, tolerance=self.search.tolerance
             )
-            self.made = {key: one for key, one in self.made.items() if key[0] != region}  # only the last is asked for again
+            self.made = {
+                key: one for key, one in self.made.items() if key[0] != region
+            }  # only the last is asked for again
             self.made[region, rank] = fit.factors
         return copied(self.made[region, rank])
 

@@ -1,7 +1,7 @@
 """The movie U V in coordinates: an orthonormal basis of time courses, and each brain pixel as a point in it.
 
-V' = Q R with orthonormal Q (T, r), so the movie is (U R') Q' and all norms and inner products of pixels are those of the
-rows of U R'. Nothing after this needs the length of the recording.
+V' = Q R with orthonormal Q (T, r), so the movie is (U R') Q' and all norms and inner products of pixels are those of
+the rows of U R'. Nothing after this needs the length of the recording.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Movie:
-    """points: (r, P), a pixel a column. basis: (T, r) orthonormal. offset: (r,), such that mean over time = offset @ points."""
+    """points: (r, P), a pixel a column. basis: (T, r) orthonormal. offset @ points: (P,), the pixels' means."""
 
     points: Array
     basis: Array

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hdmf.backends.hdf5 import H5DataIO
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import ProcessingModule
 from pynwb.ophys import DfOverF, ImageSegmentation, OpticalChannel, PlaneSegmentation
-
-if TYPE_CHECKING:
-    from results import Result
+from result import Result
 
 UNKNOWN = "unknown"
 

@@ -1,4 +1,4 @@
-"""A widefield recording with planted regional components: python generate.py FOLDER [--full]. The same bytes every time.
+"""A widefield recording with planted regional components: python generate.py FOLDER [--full]. The same every time.
 
 U.npy            height x width x rank    spatial components of the denoised recording
 SVTcorr.npy      rank x frames            their time courses
@@ -33,6 +33,7 @@ TILT_DEGREES = 4.0
 SAMPLING_RATE_HZ = 15.0
 NOISE = 0.4  # its standard deviation in a pixel, relative to that of a component at its peak
 BLOCK = 4000  # pixels
+SEED = 20200413
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +58,10 @@ class Planted:
     noise: float
 
 
-def plant(size: Size, *, seed: int = 20200413, noise: float = NOISE) -> Planted:
+def plant(size: Size, *, seed: int = SEED, noise: float = NOISE) -> Planted:
     random = np.random.default_rng(seed)
     turn, shift = _placement(size)
-    outlines = {("P%d" % (n + 1), side): _cell(n, side) for n in range(len(CENTRES)) for side in ("left", "right")}
+    outlines = {(f"P{n + 1}", side): _cell(n, side) for n in range(len(CENTRES)) for side in ("left", "right")}
     atlas = {
         "name": "planted Voronoi atlas",
         "schematic": True,
@@ -98,7 +99,7 @@ def plant(size: Size, *, seed: int = 20200413, noise: float = NOISE) -> Planted:
 
 
 def components(planted: Planted, rank: int) -> tuple[Array, Array]:
-    """U (H, W, rank) and V (rank, T) float32: a truncated SVD of the noisy recording, made from blocks of its pixels."""
+    """U (H, W, rank) and V (rank, T) float32: the truncated SVD of the noisy recording, from blocks of its pixels."""
     height, width = planted.mask.shape
     random = np.random.default_rng(1)
     frames = planted.courses.shape[1]
@@ -123,10 +124,9 @@ def _blocks(planted: Planted) -> Iterator[Array]:
         yield block + np.float32(planted.noise) * random.standard_normal(block.shape, dtype=np.float32)
 
 
-def write(folder: Path, size: Size) -> None:
+def save(folder: Path, planted: Planted, rank: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    planted = plant(size)
-    U, V = components(planted, size.rank)
+    U, V = components(planted, rank)
     np.save(folder / "U.npy", U)
     np.save(folder / "SVTcorr.npy", V)
     np.save(folder / "mask.npy", planted.mask)
@@ -144,8 +144,8 @@ def write(folder: Path, size: Size) -> None:
 
 def _placement(size: Size) -> tuple[complex, complex]:
     """Similarity transform from millimetres to pixels: bregma a little off the image's middle, the head tilted."""
-    scale = 0.105 * min(size.width, 1.2 * size.height)
-    return scale * np.exp(1j * np.deg2rad(TILT_DEGREES)), complex(0.5 * size.width, 0.48 * size.height)
+    scale = 0.098 * min(size.width, 1.2 * size.height)
+    return scale * np.exp(1j * np.deg2rad(TILT_DEGREES)), complex(0.5 * size.width, 0.46 * size.height)
 
 
 def _cell(number: int, side: str) -> Array:
@@ -195,7 +195,7 @@ def _courses(random: np.random.Generator, regions: list[tuple[str, str]], frames
     """(K, T) with mean 0 and standard deviation 1."""
     shared = _signals(random, 2, frames)
     pairs: dict[tuple[str, int], Array] = {}
-    courses, seen = [], {key: 0 for key in regions}
+    courses, seen = [], dict.fromkeys(regions, 0)
     for acronym, side in regions:
         number = seen[acronym, side]
         seen[acronym, side] += 1
@@ -218,4 +218,5 @@ if __name__ == "__main__":
     arguments = [one for one in sys.argv[1:] if one != "--full"]
     if len(arguments) != 1:
         sys.exit("Usage: python generate.py FOLDER [--full]")
-    write(Path(arguments[0]), FULL if "--full" in sys.argv[1:] else Size())
+    size = FULL if "--full" in sys.argv[1:] else Size()
+    save(Path(arguments[0]), plant(size), size.rank)
