@@ -23,9 +23,15 @@ from support.widefield_files import HEIGHT, STEP, WIDTH, planted_landmarks, sche
 PAGES = Path(__file__).resolve().parents[2] / "analyses" / "widefield" / "pages"
 LANDMARKS = "locanmf.landmarks"
 RUNS = [
-    {"id": "0", "dataset": "mouse", "label": "locanmf.loc_thresh=80", "point": {}, "config": {"locanmf.loc_thresh": 80, "a": 1}},
-    {"id": "1", "dataset": "mouse", "label": "locanmf.loc_thresh=60", "point": {}, "config": {"locanmf.loc_thresh": 60, "a": 1}},
-]  # fmt: skip
+    {
+        "id": run,
+        "dataset": "mouse",
+        "label": f"locanmf.loc_thresh={value}",
+        "point": {"locanmf.loc_thresh": value},
+        "config": {"locanmf.loc_thresh": value, "locanmf.max_rank": 10},
+    }
+    for run, value in (("0", 80), ("1", 60))
+]
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 GRAVE = {"serious", "critical"}
 

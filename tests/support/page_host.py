@@ -1,7 +1,7 @@
 """The site's side of an analysis' interactive page, alone: one page with the frame in it that answers what it asks.
 
-The frame gets what a real one gets (docs/reference/pages.md): an opaque origin, scripts and nothing else, and a policy that
-refuses every connection. Nothing is listening anywhere: the browser's requests are answered here.
+The frame gets what a real one gets (docs/reference/pages.md): an opaque origin, scripts and nothing else, and a policy
+that refuses every connection. Nothing is listening anywhere: the browser's requests are answered here.
 """
 
 from __future__ import annotations
