@@ -1,12 +1,10 @@
-"""A neuroscientist takes a widefield recording through the website: from landmarks to the exploration of a 3 x 3 sweep."""
+"""A widefield recording through the website: from landmarks to the exploration of a 3 x 3 sweep."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +16,9 @@ from support.browsing import Person, drop, person
 from support.mail import Mailbox, mailbox
 from support.served import served
 from support.sites import make_site, until
+from support.widefield_recording import HEIGHT, QUICK, TIMES, WIDTH, small_recording
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATOR = ROOT / "analyses" / "widefield-motion" / "sample" / "generate.py"
-SIZE = ("72", "84", "300")  # height, width, time points
-QUICK = {"preprocess.pmd.max_components": "8", "locanmf.max_rank": "2", "locanmf.min_region_px": "25"}
 SWEPT = {"preprocess.pmd.max_components": "4, 8, 12", "locanmf.loc_thresh": "60, 75, 90"}
 FOLDER = "widefield"
 RUN_MS = 600_000
@@ -39,20 +35,17 @@ class Place:
 
 
 @pytest.fixture
-def place(shared_environments: Path, python_of: Callable[[str], Path]) -> Iterator[Place]:
+def place(shared_environments: Path) -> Iterator[Place]:
     """A new site, served, with the bundled analyses, and a recording."""
     folder = Path(tempfile.mkdtemp(prefix="neurocaas-widefield-"))
     folder.chmod(0o755)
-    made = folder / "recording"
-    subprocess.run([python_of("widefield-motion"), GENERATOR, made, "--size", *SIZE], check=True)
-    [recording] = made.glob("*.dat")
-    known = json.loads((made / "landmarks.json").read_text())["landmarks"]
+    made = small_recording(folder / "recording")
     site = make_site(folder, shared_environments, bundled=True)
     try:
         with mailbox() as mail, served(site, NEUROCAAS_MAIL_URL=mail.url) as server:
             server.wait_for_all()
-            landmarks = {one["name"]: (one["x"], one["y"]) for one in known}
-            yield Place(url=server.url, mail=mail, recording=recording, landmarks=landmarks)
+            landmarks = {one["name"]: (one["x"], one["y"]) for one in made.landmarks}
+            yield Place(url=server.url, mail=mail, recording=made.path, landmarks=landmarks)
             assert server.end() == 0
     finally:
         site.end()
@@ -109,7 +102,8 @@ def sweep(ada: Person) -> None:
     page = ada.page
     page.get_by_label("Overlapping").uncheck()
     for name, value in QUICK.items():
-        page.locator(f"[name='p.{name}']").fill(value)
+        if value is not False:
+            page.locator(f"[name='p.{name}']").fill(str(value))
     for name, values in SWEPT.items():
         field = page.locator(f".parameter:has([name='p.{name}'])")
         field.get_by_text("Several values").click()
@@ -134,7 +128,7 @@ def explore(ada: Person) -> None:
     page.get_by_role("link", name="Explore").click()
     frame = frame_of(page)
     frame.locator("#list tr").first.wait_for()
-    expect(frame.locator("#about")).to_contain_text("72 × 84 px · 300 frames at 30 Hz")
+    expect(frame.locator("#about")).to_contain_text(f"{HEIGHT} × {WIDTH} px · {TIMES} frames at 30 Hz")
     ada.shot(FOLDER, "site-5-components")
     frame.locator("#list").get_by_role("button", name="VISp").first.click()
     expect(frame.locator("#list tr.chosen")).to_have_count(1)
@@ -172,7 +166,7 @@ def _drag_towards(page: Page, frame: FrameLocator, name: str, place: tuple[float
     canvas, box = frame.locator("#picture").bounding_box(), frame.locator(".mark", has_text=name).bounding_box()
     assert canvas is not None
     assert box is not None
-    zoom = canvas["width"] / int(SIZE[1])
+    zoom = canvas["width"] / WIDTH
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(canvas["x"] + (place[0] + 0.5) * zoom, canvas["y"] + (place[1] + 0.5) * zoom, steps=4)

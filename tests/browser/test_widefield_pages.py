@@ -22,6 +22,7 @@ from support.widefield_files import HEIGHT, STEP, WIDTH, planted_landmarks, sche
 
 PAGES = Path(__file__).resolve().parents[2] / "analyses" / "widefield" / "pages"
 LANDMARKS = "locanmf.landmarks"
+RATES = {"preprocess.motion.sampling_rate_hz": 30, "locanmf.sampling_rate_hz": 30}
 RUNS = [
     {
         "id": run,
@@ -46,7 +47,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def set_up(browser: Browser, files: Path, landmarks: Any = (), **options: Any) -> AbstractContextManager[Framed]:
-    start = {"page": "setup", "config": {LANDMARKS: list(landmarks), "pmd.max_components": 50}}
+    start = {"page": "setup", "config": {LANDMARKS: list(landmarks)} | RATES}
     return framed(browser, PAGES / "setup.html", {"": files / "overview"}, start, **options)
 
 
@@ -142,6 +143,18 @@ def test_landmarks_typed_into_the_form_are_taken_over(setting: Framed) -> None:
     assert setting.said("set") == []
 
 
+def test_the_rate_that_several_steps_ask_for_is_set_once(setting: Framed) -> None:
+    rate = setting.frame.get_by_label("Sampling rate of one channel, Hz")
+    expect(rate).to_have_value("30")
+    rate.fill("15")
+    rate.press("Enter")
+    assert setting.until_said("set")["values"] == dict.fromkeys(RATES, 15)
+    setting.tell(type="config", config=RATES | {"locanmf.sampling_rate_hz": 20})
+    expect(setting.frame.locator("#rate-says")).to_contain_text(
+        "different rates: preprocess.motion.sampling_rate_hz 30"
+    )
+
+
 def test_a_mirrored_image_is_understood(setting: Framed) -> None:
     setting.frame.get_by_role("button", name="Mirror").click()
     expect(setting.frame.locator("#verdict")).to_contain_text("mirrored image")
@@ -204,7 +217,7 @@ def test_a_region_is_named_below_the_pointer(setting: Framed) -> None:
 def test_the_other_channel_and_the_contrast_change_the_picture(setting: Framed) -> None:
     look = "canvas => canvas.toDataURL()"
     seen = [setting.frame.locator("#picture").evaluate(look)]
-    setting.frame.get_by_label("Channel").select_option(label="2")
+    setting.frame.get_by_label("Channel", exact=True).select_option(label="2")
     until(lambda: setting.frame.locator("#picture").evaluate(look) != seen[-1])
     seen.append(setting.frame.locator("#picture").evaluate(look))
     setting.frame.get_by_label("Brightest").fill("60")

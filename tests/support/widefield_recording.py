@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ class Recording:
     truth: dict[str, np.ndarray[Any, Any]]
 
 
-def small_recording(python: Path, folder: Path) -> Recording:
-    """Made in the folder by the generator that comes with widefield-motion; python: of that analysis' environment."""
-    command = [python, GENERATOR, folder, "--size", str(HEIGHT), str(WIDTH), str(TIMES)]
+def small_recording(folder: Path) -> Recording:
+    """Made in the folder by the generator that comes with widefield-motion."""
+    command = [sys.executable, GENERATOR, folder, "--size", str(HEIGHT), str(WIDTH), str(TIMES)]
     subprocess.run(command, check=True)
     [path] = folder.glob("*.dat")
     landmarks = json.loads((folder / "landmarks.json").read_text())["landmarks"]

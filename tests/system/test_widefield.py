@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +30,8 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestSite]:
     subprocess.run(["chmod", "-R", "u+w", folder], check=False)
 
 
-def test_planted_activity_is_found_in_its_regions(bundled: TestSite, python_of: Callable[[str], Path]) -> None:
-    recording, out = small_recording(python_of("widefield-motion"), bundled.folder / "made"), bundled.folder / "out"
+def test_planted_activity_is_found_in_its_regions(bundled: TestSite) -> None:
+    recording, out = small_recording(bundled.folder / "made"), bundled.folder / "out"
     config = bundled.folder / "config.json"
     config.write_text(json.dumps(QUICK | {"locanmf.landmarks": recording.landmarks}))
     asked = ("run", "widefield", recording.path, "--config", config, "--out", out)
@@ -51,8 +51,8 @@ def test_planted_activity_is_found_in_its_regions(bundled: TestSite, python_of: 
 
 
 def _likeness(recording: Recording, results: Path) -> dict[str, float]:
-    """Of the strongest component of each active region with its planted time course, without its slow changes: those the
-    hemodynamic correction takes off."""
+    """Of the strongest component of each active region with its planted time course, both without slow changes: those
+    the hemodynamic correction takes off."""
     courses = np.load(results / "locanmf" / "C.npy")
     with (results / "locanmf" / "regions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
