@@ -100,7 +100,7 @@ def align(ada: Person, place: Place) -> None:
 def sweep(ada: Person) -> None:
     """Three values of a parameter of both steps, submitted, watched."""
     page = ada.page
-    page.get_by_label("Overlapping").uncheck()
+    page.get_by_role("checkbox", name="Overlapping blocks").uncheck()
     for name, value in QUICK.items():
         if value is not False:
             page.locator(f"[name='p.{name}']").fill(str(value))

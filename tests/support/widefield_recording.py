@@ -13,10 +13,10 @@ import numpy as np
 
 GENERATOR = Path(__file__).resolve().parents[2] / "analyses" / "widefield-motion" / "sample" / "generate.py"
 HEIGHT, WIDTH, TIMES = 72, 84, 300
-# For the quick: blocks that do not overlap, few components, and regions that are small in so small an image.
+# For the quick: blocks that do not overlap, fewer components, and regions that are small in so small an image.
 QUICK = {
     "preprocess.pmd.overlapping": False,
-    "preprocess.pmd.max_components": 8,
+    "preprocess.pmd.max_components": 12,
     "locanmf.max_rank": 2,
     "locanmf.min_region_px": 25,
 }
