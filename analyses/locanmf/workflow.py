@@ -35,7 +35,7 @@ def main(job: Job) -> None:
     progress(0.95, "drawing figures")
     from figure import draw_components, draw_fit
 
-    draw_components(job.results / "summary_components.png", result)
+    draw_components(job.results / "SummaryComponents.png", result)
     draw_fit(job.results / "fit.png", result)
     words = (
         f"{result.count} components in {len(result.regions)} regions, R² {result.r2:.3f}, "
