@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 
 from support.browsing import Person, drop, person
 from support.mail import Mailbox, mailbox
+from support.page_host import DRAWN
 from support.served import served
 from support.sites import make_site, until
 from support.widefield_recording import HEIGHT, QUICK, TIMES, WIDTH, small_recording
@@ -94,7 +95,7 @@ def align(ada: Person, place: Place) -> None:
         )
     )
     ada.settle()
-    ada.shot(FOLDER, "site-1-set-up")
+    _shot(ada, "site-1-set-up")
 
 
 def sweep(ada: Person) -> None:
@@ -112,14 +113,14 @@ def sweep(ada: Person) -> None:
     expect(quote).to_contain_text("17 stacks on 1 dataset")  # overview, motion, 3 pmd, 3 hemodynamics, 9 locanmf
     expect(quote).to_contain_text("1 answered from earlier results")
     ada.settle()
-    ada.shot(FOLDER, "site-2-quote")
+    _shot(ada, "site-2-quote")
     page.locator("#submit").click()
     page.wait_for_url("**/jobs/*")
     expect(page.locator(".job-head .status")).to_have_text("Running", timeout=RUN_MS)
-    ada.shot(FOLDER, "site-3-running")
+    _shot(ada, "site-3-running")
     expect(page.locator(".job-head .status")).to_have_text("Succeeded", timeout=RUN_MS)
     expect(page.locator(".certificate")).to_contain_text("Valid")
-    ada.shot(FOLDER, "site-4-succeeded")
+    _shot(ada, "site-4-succeeded")
 
 
 def explore(ada: Person) -> None:
@@ -129,17 +130,17 @@ def explore(ada: Person) -> None:
     frame = frame_of(page)
     frame.locator("#list tr").first.wait_for()
     expect(frame.locator("#about")).to_contain_text(f"{HEIGHT} × {WIDTH} px · {TIMES} frames at 30 Hz")
-    ada.shot(FOLDER, "site-5-components")
+    _shot(ada, "site-5-components")
     frame.locator("#list").get_by_role("button", name="VISp").first.click()
     expect(frame.locator("#list tr.chosen")).to_have_count(1)
     expect(frame.locator("#bar")).to_contain_text("weight")
-    ada.shot(FOLDER, "site-6-component")
+    _shot(ada, "site-6-component")
     frame.get_by_role("button", name="Correlation of a pixel").click()
     box = frame.locator("#map").bounding_box()
     assert box is not None
     frame.locator("#map").click(position={"x": 0.3 * box["width"], "y": 0.75 * box["height"]})
     expect(frame.locator("#bar")).to_contain_text("correlation with the marked pixel")
-    ada.shot(FOLDER, "site-7-correlation")
+    _shot(ada, "site-7-correlation")
 
 
 def compare(ada: Person) -> None:
@@ -152,7 +153,19 @@ def compare(ada: Person) -> None:
     expect(frame.locator("#difference")).to_contain_text("Different parameters: ")
     expect(frame.locator("#difference")).to_contain_text("locanmf.loc_thresh 60 here, 90 there")
     frame.locator("#pairs tr").first.wait_for()
-    ada.shot(FOLDER, "site-8-two-runs")
+    _shot(ada, "site-8-two-runs")
+
+
+def _shot(somebody: Person, name: str) -> None:
+    """Keep the whole page. Chromium paints a frame of another process where it is in the window, and nowhere else."""
+    page = somebody.page
+    before, height = page.viewport_size, page.evaluate("document.documentElement.scrollHeight")
+    assert before is not None
+    page.set_viewport_size({"width": before["width"], "height": height})
+    for frame in page.frames:
+        frame.evaluate(DRAWN)
+    somebody.shot(FOLDER, name, full=False)
+    page.set_viewport_size(before)
 
 
 def _placed(text: str) -> dict[str, tuple[float, float]]:

@@ -18,6 +18,7 @@ QUICK = {
     "preprocess.pmd.overlapping": False,
     "preprocess.pmd.max_components": 12,
     "locanmf.max_rank": 2,
+    "locanmf.maxiter_lambda": 15,
     "locanmf.min_region_px": 25,
 }
 
