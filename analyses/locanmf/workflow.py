@@ -133,7 +133,7 @@ def _distance(movie: Movie, region: Array) -> Array:
 
 def _check_memory(job: Job, movie: Movie, components: int, regions: int) -> None:
     """Refuse what cannot fit even with the fewest components, before hours are spent."""
-    needed_mib = 8 * movie.pixels * (2 * len(movie.points) + 2 * components + regions) / 2**20 + 300
+    needed_mib = 8 * movie.pixels * (4 * len(movie.points) + 2 * components + regions) / 2**20 + 250
     if needed_mib > job.memory_mib:
         raise Failure(
             f"{movie.pixels:,} pixels at rank {len(movie.points)} in {regions} regions need about "
