@@ -115,7 +115,7 @@ def planted(times: int = 1500, *, delay: float = 0.5, noise: float = 0.0, heart_
         return np.stack([np.sin(2 * np.pi * heart_hz * t + 0.4 * np.sin(t)), slow])
 
     maps = random.random((2, height, width)) + 0.5
-    sources = random.random((5, height, width)) ** 4
+    sources = 2 * random.random((5, height, width)) ** 2
     kernel = np.exp(-np.arange(60) / 10)
     events = np.stack([np.convolve(row, kernel)[:times] for row in (random.random((5, times)) < 0.04).astype(float)])
     blue_parts = np.concatenate([coefficients * maps, sources])
