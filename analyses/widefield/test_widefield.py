@@ -1,4 +1,4 @@
-"""That the composite fits its parts as they are; what it computes is tested in tests/system and tests/browser."""
+"""That the composite fits its parts as they are; its pages are tested in tests/browser."""
 
 from __future__ import annotations
 
