@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from neurocaas.blueprint import read_version
@@ -12,11 +13,19 @@ ANALYSES = Path(__file__).resolve().parent.parent / "analyses"
 
 
 def main() -> int:
-    for folder in sorted(path.parent for path in ANALYSES.glob("*/blueprint.json")):
-        if read_version(folder).blueprint.pins:
-            for pinned in pin(folder, lambda name: read_version(ANALYSES / name).digest).values():
-                print(f"{folder.name}: {pinned}")
+    told: list[str] = []
+    while (now := list(_pinned())) != told:  # what was pinned has another digest, which others may name
+        told = now
+    print(*told, sep="\n")
     return 0
+
+
+def _pinned() -> Iterator[str]:
+    for folder in sorted(path.parent for path in ANALYSES.glob("*/blueprint.json")):
+        blueprint = read_version(folder).blueprint
+        if blueprint.pins or blueprint.preview_pin:
+            for one in pin(folder, lambda name: read_version(ANALYSES / name).digest).values():
+                yield f"{folder.name}: {one}"
 
 
 if __name__ == "__main__":

@@ -160,8 +160,8 @@ def _correlation(axes: Any, values: Array, band: float, where: str, unit: str) -
     axes.axhspan(-band, band, color="#cfd8e3", label="95 % of white noise")
     axes.axhline(0, color="#888888", linewidth=0.7)
     axes.plot(lags, values[1:], "o-", color=LEFT, markersize=4, linewidth=1, label="residual")
-    largest = max(0.05, 1.15 * float(np.abs(values[1:]).max()))
-    axes.set(title=f"autocorrelation {where}", xlabel=unit, ylabel="correlation", ylim=(-largest, largest), xticks=lags)
+    low, high = (max(0.05, 1.15 * float(np.max(sign * values[1:]))) for sign in (-1, 1))
+    axes.set(title=f"autocorrelation {where}", xlabel=unit, ylabel="correlation", ylim=(-low, high), xticks=lags)
     axes.legend(frameon=False, loc="upper right")
 
 

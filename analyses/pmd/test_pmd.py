@@ -211,12 +211,12 @@ def test_the_residual_of_a_planted_movie_is_noise(
     residual, noise = movie - ours.denoised, movie - planted.clean
     assert np.corrcoef(residual.ravel(), noise.ravel())[0, 1] > 0.98
     assert left["variance_over_noise_variance"] == pytest.approx(1, abs=0.04)
-    assert np.abs(correlations).max() < 0.03
+    assert np.abs(correlations).max() < 0.012
     kurtosis = np.mean((residual / residual.std(axis=0)) ** 4)
     assert kurtosis == pytest.approx(3, abs=0.1)
     # The same measure does tell signal from noise: with one component for each block, much is left.
     poor = pmd(planted.movie, max_components=1, **QUICK).summary["residual"]
-    assert max(poor["spatial_autocorrelation"]) > 0.03
+    assert max(poor["spatial_autocorrelation"]) > 0.015
 
 
 def test_the_result_is_the_same_to_the_byte_on_any_number_of_cores(pmd: Pmd, ours: Outcome, planted: Planted) -> None:
@@ -451,16 +451,31 @@ def test_the_files_a_blueprint_names_are_there() -> None:
         assert (HERE / file).is_file()
 
 
-def test_frames_of_a_real_movie_pass_without_failure(pmd: Pmd, encoded: Path, record_property: Any) -> None:
-    data = Path(os.environ.get("NEUROCAAS_REAL_DATA", "/nonexistent"))
-    mouse = data / "mirror-mouse/videos/test_vid.mp4"
+CUT = """
+import av, numpy as np, sys
+with av.open(sys.argv[1]) as container:
+    frames = [frame.to_ndarray(format="gray") for frame, _ in zip(container.decode(video=0), range(300))]
+np.save(sys.argv[2], np.stack(frames)[:, 120:280, 120:280])
+"""
+
+
+def test_frames_of_a_real_movie_pass_without_failure(
+    pmd: Pmd, encoded: Path, analysis_python: Path, tmp_path: Path, record_property: Any
+) -> None:
+    """Of a mouse on a wheel: 300 frames of 160 x 160 pixels; where the shared data are not there, the clip above."""
+    shared = Path(os.environ.get("NEUROCAAS_REAL_DATA", HERE.parents[2] / "shared" / "data"))
+    mouse = shared / "mirror-mouse/videos/test_vid.mp4"
     which, movie = ("the real movie", mouse) if mouse.exists() else ("a stand-in", encoded / "clip.mp4")
+    if mouse.exists():
+        movie = tmp_path / "frames.npy"
+        subprocess.run([analysis_python, "-B", "-c", CUT, mouse, movie], check=True)
     outcome = pmd(movie, overlapping=False, max_components=8, max_iters_main=3)
     left = outcome.summary["residual"]
-    record_property(
-        "figures",
+    figures = (
         f"{which}: rank {outcome.summary['rank']}, compression {outcome.summary['compression_ratio']:.1f}, "
         f"residual variance over noise variance {left['variance_over_noise_variance']:.2f}, autocorrelation at lag 1 "
-        f"{left['temporal_autocorrelation'][0]:.2f} in time, {left['spatial_autocorrelation'][0]:.2f} in space",
+        f"{left['temporal_autocorrelation'][0]:.2f} in time, {left['spatial_autocorrelation'][0]:.2f} in space"
     )
+    record_property("figures", figures)
+    print(figures)
     assert outcome.results.joinpath("residual.png").read_bytes().startswith(b"\x89PNG")

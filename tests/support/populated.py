@@ -36,7 +36,7 @@ def _fill(root: Path) -> dict[str, Any]:
     from neurocaas.server.groups.publishing import create_group
 
     for name in ("ada", "bob", "carol", "olga", "mia", "noa", "rosa"):
-        _user(name)
+        new_user(name)
     members = {"ada": UserProfile(role="owner"), "bob": UserProfile(), "olga": UserProfile(), "mia": UserProfile()}
     create_group(site, Profile(name=LAB, title="Lovelace Lab", users=members, budget_dollars=500))
     create_group(site, Profile(name="other", users={"carol": UserProfile(role="owner"), "ada": UserProfile()}))
@@ -58,7 +58,8 @@ def _named(name: str) -> Any:
     return User.objects.get(username=name)
 
 
-def _user(name: str) -> Any:
+def new_user(name: str) -> Any:
+    """With PASSWORD, and an address that is verified."""
     from allauth.account.models import EmailAddress
 
     from neurocaas.server.accounts.models import User

@@ -45,7 +45,9 @@ BLUEPRINT = {
     },
     "sample": {"files": ["sample.npy"]},
     "limits": {"timeout_minutes": 60, "attempts": 3, "max_cost_dollars": "100"},
+    "pages": {"setup": {"file": "page.html", "preview": "look"}, "results": {"file": "page.html"}},
 }
+LOOK = {"name": "look", "title": "Look", "summary": "What the page of mean shows first.", "parameters": {}, "pages": {}}
 
 
 @dataclass
@@ -194,13 +196,21 @@ def make_roles(folder: Path, template: Path, connect: Callable[[str], None]) -> 
 
 
 def _analysis(folder: Path) -> Path:
-    analysis = folder / "bundled" / "mean"
-    analysis.mkdir(parents=True)
-    (analysis / "blueprint.json").write_text(json.dumps(BLUEPRINT))
-    (analysis / "requirements.lock").write_text("")
-    (analysis / "workflow.py").write_text("print(1)\n")
-    (analysis / "sample.npy").write_bytes(b"\x93NUMPY\x01\x00sample")
-    return analysis
+    """`mean`, with pages of its own, beside the analysis whose results its set-up page shows."""
+    from neurocaas.blueprint import read_version
+    from neurocaas.blueprint.pinning import pin
+
+    analyses = folder / "bundled"
+    for blueprint in (BLUEPRINT | LOOK, BLUEPRINT):
+        analysis = analyses / str(blueprint["name"])
+        analysis.mkdir(parents=True)
+        (analysis / "requirements.lock").write_text("")
+        (analysis / "workflow.py").write_text("print(1)\n")
+        (analysis / "sample.npy").write_bytes(b"\x93NUMPY\x01\x00sample")
+        (analysis / "page.html").write_text("<!doctype html><title>Mean</title>")
+        (analysis / "blueprint.json").write_text(json.dumps(blueprint))
+    pin(analyses / "mean", lambda name: read_version(analyses / name).digest)
+    return analyses / "mean"
 
 
 def _map() -> bytes:

@@ -179,6 +179,15 @@ result_raw               GET     open    -        in  404  200  200  404  403  4
 result_raw               GET     private -        in  404  404  200  404  403  404  404  404
 result_frame             GET     open    -        in  404  200  200  404  403  403  200  404
 result_frame             GET     private -        in  404  404  200  404  403  404  404  404
+explore                  GET     open    -        in  404  200  200  404  403  403  200  404
+explore                  GET     private -        in  404  404  200  404  403  404  404  404
+explore                  GET     handed  -        in  404  200  200  200  403  403  200  404
+explore_files            GET     open    -        in  404  200  200  404  403  403  200  404
+explore_files            GET     private -        in  404  404  200  404  403  404  404  404
+explore_files            GET     handed  -        in  404  200  200  200  403  403  200  404
+results_page             GET     open    -        in  404  200  200  404  403  403  200  404
+results_page             GET     private -        in  404  404  200  404  403  404  404  404
+results_page             GET     handed  -        in  404  200  200  200  403  403  200  404
 data                     GET     -       -        in  200  200  200  200  302  200  200  200
 imports                  GET     -       -        in  200  200  200  200  403  200  200  200
 begin_import             POST    -       -        in  422  422  422  422  403  422  422  422
@@ -205,11 +214,13 @@ analysis_changes         GET     -       -        in  404  404  404  404  404  4
 sample                   GET     -       -        in  200  200  200  200  200  200  200  200
 sample                   POST    -       -        in  302  302  302  302  403  302  302  302
 sample_file              GET     -       -        in  200  200  200  200  200  200  200  200
+setup_page               GET     -       -        in  200  200  200  200  200  200  200  200
 new_job                  GET     -       -        in  200  200  200  200  403  200  200  200
 new_job                  POST    -       -        in  422  302  302  422  403  422  422  302
 new_job_quote            POST    -       -        in  200  200  200  200  403  200  200  200
 new_job_data             POST    -       -        in  200  200  200  200  403  200  200  200
 new_job_config           POST    -       -        in  200  200  200  200  403  200  200  200
+new_job_setup            POST    -       -        in  200  200  200  200  403  200  200  200
 uploads                  OPTIONS -       -       204  204  204  204  204  204  204  204  204
 uploads                  POST    -       write   401  201  201  201  201  401  201  201  201
 upload                   HEAD    -       read    401  404  200  200  404  401  404  404  404
@@ -276,6 +287,7 @@ BODIES: dict[str, Any] = {
     "job_act/handover": {"days": "2"},
     "new_job": {"data": "{item_id}", "components": "3"},
     "new_job_quote": {"data": "{item_id}", "components": "3"},
+    "new_job_setup": {"data": "{item_id}"},
 }
 QUERIES = {
     "api:get_parts_done": {"path": "new.npy"},

@@ -51,6 +51,7 @@ def pages(site: Populated) -> Iterator[Shown]:
     yield Shown(name="job", path=f"/jobs/{jobs['succeeded']}")
     yield Shown(name="stack", path=f"/jobs/{jobs['endless']}/stacks/0")
     yield Shown(name="results", path=f"/jobs/{jobs['succeeded']}/results", dark=True)
+    yield Shown(name="explore", path=f"/jobs/{jobs['succeeded']}/explore", dark=True)
     yield Shown(name="jobs", path="/jobs")
     yield Shown(name="compare", path=f"/jobs/compare?a={jobs['succeeded']}&b={jobs['sweep']}")
     yield Shown(name="data", path="/data")

@@ -89,8 +89,8 @@ class TestSite:
             self.git("add", "--all")
             self.git("commit", "--quiet", "--message", f"Declare {name}")
 
-    def composite(self, name: str, **protocol: Any) -> None:
-        """Declare an analysis that consists of others, pinned to them as they are."""
+    def composite(self, name: str, *, pages: dict[str, Any] | None = None, **protocol: Any) -> None:
+        """Declare an analysis that consists of others, pinned to them as they are. pages: whose files are there."""
         folder = self.root / "analyses" / name
         folder.mkdir(parents=True, exist_ok=True)
         blueprint = {
@@ -99,6 +99,7 @@ class TestSite:
             "summary": "An analysis of analyses.",
             "inputs": {"data": {"title": "Data", "kinds": [".txt"]}},
             "protocol": protocol,
+            "pages": pages or {},
         }
         (folder / "blueprint.json").write_text(json.dumps(blueprint, indent=1))
         self("analysis", "pin", name)

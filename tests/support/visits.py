@@ -23,8 +23,8 @@ ELSEWHERE = {
 MOMENTARY = {"account_email_verification_sent", "mfa_authenticate"}
 # What is a page only for who came by way of an identity provider, which this site has not.
 FROM_A_PROVIDER = {"account_set_password", "socialaccount_signup", "account_confirm_login_code"}
-# The document of a results file, which is shown in a frame without rights, is not this site's page.
-OF_USERS = {"result_frame"}
+# The document of a results file, or of a page that an analysis brought: shown in a frame, it is not this site's page.
+OF_USERS = {"result_frame", "setup_page", "results_page"}
 STATUSES = {"socialaccount_login_error": 401}
 NOBODY = ""
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from neurocaas.blueprint.model import Ensemble, Input, Part
 from neurocaas.blueprint.parameters import Config, complete
+from neurocaas.blueprint.preview import Preview, same_inputs
 from neurocaas.blueprint.version import Version
 from neurocaas.blueprint.wiring import Wire, Wires, check_kind, step_of, wire
 from neurocaas.documents import nearest
@@ -19,10 +20,14 @@ MEMBERS, SUCCEED = "members", "succeed"
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """`children`: the versions that this one's protocol names, each with its own, by the name it calls them."""
+    """`children`: the versions that this one's protocol names, each with its own, by the name it calls them.
+
+    beside: the analysis whose results the set-up page shows, if that is none of the children.
+    """
 
     version: Version
     children: Mapping[str, Family] = field(default_factory=dict)
+    beside: Family | None = None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -90,18 +95,52 @@ class Family:
         return found
 
     def check(self) -> None:
-        """Raises Refused if the parts do not fit together, or a part's fixed config or default is not right."""
+        """Raises Refused if the parts do not fit together, a part's fixed config or default is not right, or the
+        set-up page has nothing to show."""
+        self._check_parts()
+        if self.preview:
+            self.preview.check(self._where_preview)
+
+    def _check_parts(self) -> None:
         if self.version.blueprint.parts:
             _ = self.wires
             self.complete({})
         for child in self.children.values():
-            child.check()
+            child._check_parts()  # pages of a part are not shown, so what they would show is its own concern
+
+    @property
+    def _where_preview(self) -> str:
+        return f"{self.version.name}: pages.setup.preview"
+
+    @cached_property
+    def preview(self) -> Preview | None:
+        """The run that comes before the set-up page; None without such a page. Raises Refused for one that can't be."""
+        setup = self.version.blueprint.pages.setup
+        if setup is None:
+            return None
+        own, where = self.version.blueprint, self._where_preview
+        if own.preview_pin:
+            if self.beside is None:
+                raise Refused(f"{where}: found {setup.preview!r}, which is not to be had.")
+            return Preview(family=self.beside, inputs=same_inputs(own, self.beside.version.blueprint, where))
+        wires = self.wires[setup.preview]
+        if taken := [f"{wire.step}.{wire.name}" for wire in wires.values() if wire.step]:
+            raise Refused(
+                f"{where}: {setup.preview} takes {taken[0]}; a step that takes inputs of {own.name} is right."
+            )
+        inputs = {name: wire.name for name, wire in wires.items()}
+        return Preview(family=self.children[setup.preview], inputs=inputs, step=setup.preview)
 
     def descendants(self) -> Iterator[Family]:
         """All analyses that this one consists of, at any depth."""
         for child in self.children.values():
             yield child
             yield from child.descendants()
+
+    @property
+    def everyone(self) -> list[Family]:
+        """This analysis and all that it names: what another site needs to do as this one does."""
+        return [self, *self.descendants(), *([self.beside] if self.beside else [])]
 
     def _deep_wire(self, source: str, taker: Input, where: str) -> Wire:
         """The wire from an output of a part, or of a part of one, by a source such as `first.smooth.states`."""

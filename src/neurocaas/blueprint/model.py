@@ -41,6 +41,20 @@ def _pin(text: str) -> str:
     return text
 
 
+def _page(path: str) -> str:
+    if not path.endswith(".html"):
+        raise ValueError("one HTML file inside the folder, such as pages/explore.html,")
+    return path
+
+
+def _shown_first(text: str) -> str:
+    if "@" in text:
+        return _pin(text)
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,62}", text):
+        raise ValueError("a step's name, or another analysis pinned as name@digest,")
+    return text
+
+
 def _reference(text: str) -> str:
     if text and not re.fullmatch(r"[a-z0-9][\w.:/-]*@sha256:[0-9a-f]{64}", text):
         raise ValueError("an image pinned by its digest, such as docker.io/library/debian@sha256:<64 hex digits>,")
@@ -53,6 +67,8 @@ InsidePath = Annotated[str, AfterValidator(_inside)]
 Source = Annotated[str, AfterValidator(_source)]
 Pin = Annotated[str, AfterValidator(_pin)]
 Reference = Annotated[str, AfterValidator(_reference)]
+PageFile = Annotated[InsidePath, AfterValidator(_page)]
+ShownFirst = Annotated[str, AfterValidator(_shown_first)]
 FileKind = Annotated[str, AfterValidator(_kind)]
 Positive = Annotated[Decimal, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -278,6 +294,35 @@ class Sample(Document):
     generator: InsidePath | None = None
 
 
+class SetupPage(Document):
+    """A page on which parameters are chosen by eye. preview: what runs first, so that there is something to see.
+
+    That is a step of this composite analysis, or another analysis, pinned; either runs as one stack.
+    """
+
+    file: PageFile
+    preview: ShownFirst
+
+
+class ResultsPage(Document):
+    """A page on which results are explored."""
+
+    file: PageFile
+
+
+class Pages(Document):
+    """Interactive pages that come with an analysis, each one HTML file that needs no other."""
+
+    setup: SetupPage | None = None
+    results: ResultsPage | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The file of each page that there is, by `setup` and `results`."""
+        found = {"setup": self.setup, "results": self.results}
+        return {name: one.file for name, one in found.items() if one is not None}
+
+
 class Blueprint(Document):
     """One analysis, declared in full (paper §2.1.4)."""
 
@@ -298,6 +343,7 @@ class Blueprint(Document):
     protocol: Protocol = PerDataset()
     limits: Limits = Limits()
     sample: Sample = Sample()
+    pages: Pages = Pages()
     reproducible: bool = True
 
     @property
@@ -316,6 +362,12 @@ class Blueprint(Document):
         if isinstance(self.protocol, Function):
             return dict(self.protocol.analyses)
         return {name: part.analysis for name, part in self.parts.items()}
+
+    @property
+    def preview_pin(self) -> str:
+        """The analysis besides its own parts whose results the set-up page shows; "" for none."""
+        shown_first = self.pages.setup.preview if self.pages.setup else ""
+        return shown_first if "@" in shown_first else ""
 
     @property
     def own_environment(self) -> Environment:

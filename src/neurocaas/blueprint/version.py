@@ -21,6 +21,7 @@ from neurocaas.errors import NotFound, Refused
 BLUEPRINT_FILE = "blueprint.json"
 MAX_FILES = 2000
 MAX_VERSION_BYTES = 256 * 1024**2
+MAX_PAGE_BYTES = 4 * 1024**2
 SHORT = 12
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -135,6 +136,12 @@ def _check_shape(blueprint: Blueprint, where: str) -> None:
         if output is None or output.kind != "json":
             found = f"an output of kind {output.kind}" if output else "no such output"
             raise Refused(f"{where}: metrics.{name}.output: found {found}; an output of kind json is right.")
+    setup = blueprint.pages.setup
+    if setup is None or blueprint.preview_pin or setup.preview in blueprint.parts:
+        return
+    listed = f" One of {', '.join(blueprint.parts)} is right." if blueprint.parts else ""
+    found = f"{where}: pages.setup.preview: found {setup.preview!r}, which is no step."
+    raise Refused(f"{found}{listed or ' Another analysis as name@digest is right (neurocaas analysis pin writes it).'}")
 
 
 def _parameter_schema(folder: Path, blueprint: Blueprint, where: str) -> dict[str, Any]:
@@ -166,10 +173,13 @@ def _named_files(folder: Path, blueprint: Blueprint, where: str) -> set[str]:
         single["parameters"] = blueprint.parameters
     if blueprint.sample.generator:
         single["sample.generator"] = blueprint.sample.generator
+    single |= {f"pages.{name}.file": file for name, file in blueprint.pages.files.items()}
     for path, file in single.items():
         if not (folder / file).is_file():
             raise Refused(f"{where}: {path}: found {file!r}; a file in the analysis' folder is right.")
         named.add(file)
+    for name, file in blueprint.pages.files.items():
+        _check_page(folder / file, f"{where}: pages.{name}.file")
     workflow_files = blueprint.workflow.files if blueprint.workflow else ()
     globs = {
         "environment.files": copied,
@@ -185,6 +195,16 @@ def _named_files(folder: Path, blueprint: Blueprint, where: str) -> set[str]:
     if len(named) > MAX_FILES:
         raise Refused(f"{where}: it names {len(named)} files; at most {MAX_FILES} are right.")
     return named
+
+
+def _check_page(path: Path, where: str) -> None:
+    size = path.stat().st_size
+    if size > MAX_PAGE_BYTES:
+        raise Refused(f"{where}: {path.name} has {size:,} bytes; at most 4 MiB are right, with data among the results.")
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Refused(f"{where}: {path.name} is not text; HTML in UTF-8 is right.") from None
 
 
 def _describe(folder: Path, path: str, where: str) -> VersionFile:
@@ -209,7 +229,9 @@ def _execution_digest(blueprint: Blueprint, schema: dict[str, Any], files: tuple
     """The digest of what can change a result: environment, workflow, protocol, defaults. Keys the reuse of results."""
     schema_file = blueprint.parameters if isinstance(blueprint.parameters, str) else None
     sample = {file.path for file in files for pattern in blueprint.sample.files if PurePath(file.path).match(pattern)}
-    outside = {BLUEPRINT_FILE, blueprint.sample.generator, schema_file, *sample}
+    workflow = blueprint.workflow.files if blueprint.workflow else ()
+    pages = {one for one in blueprint.pages.files.values() if not any(map(PurePath(one).match, workflow))}
+    outside = {BLUEPRINT_FILE, blueprint.sample.generator, schema_file, *sample, *pages}
     return digest_of(
         {
             "environment": blueprint.environment and json.loads(blueprint.environment.model_dump_json()),

@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +89,9 @@ class Analyses:
         Raises Refused if one of them is not to be had, or if they do not fit together.
         """
         family = self._family(version)
+        if version.blueprint.preview_pin:
+            name, _, digest = version.blueprint.preview_pin.partition("@")
+            family = replace(family, beside=self._part("pages.setup.preview", name, digest, version.name))
         family.check()
         return family
 
@@ -96,13 +99,16 @@ class Analyses:
         children = {}
         for name, pin in version.blueprint.pins.items():
             child, _, digest = pin.partition("@")
-            try:
-                children[name] = self._family(self._pinned(child, digest))
-            except NotFound as cause:
-                raise Refused(
-                    f"{version.name}: {name}: {cause.message}", remedy="Bring it with: neurocaas analysis import"
-                ) from cause
+            children[name] = self._part(name, child, digest, version.name)
         return Family(version=version, children=children)
+
+    def _part(self, called: str, name: str, digest: str, of: str) -> Family:
+        try:
+            return self._family(self._pinned(name, digest))
+        except NotFound as cause:
+            raise Refused(
+                f"{of}: {called}: {cause.message}", remedy="Bring it with: neurocaas analysis import"
+            ) from cause
 
     def _pinned(self, name: str, digest: str) -> Version:
         """The very version with this digest: from the archive, from the folder as it is now, or from history."""

@@ -30,7 +30,7 @@ def export_version(site: Site, resolved: Resolved, to: Path, progress: Progress)
     Environments are built if they are not there yet: the file names their digests, and carries their interpreters.
     Returns what the file says of itself.
     """
-    versions = {one.version.digest: one.version for one in (resolved.family, *resolved.family.descendants())}
+    versions = {one.version.digest: one.version for one in resolved.family.everyone}
     described = [_described(site, version, progress) for version in versions.values()]
     contents = seal_document(
         {

@@ -35,7 +35,7 @@ Faults = Mapping[str, Sequence[str]]
 @page
 def show(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     """The form; filled from `?from=` a job, `?config=` a saved configuration, with `?data=` items of staged data."""
-    resolved, spec = _asked_for(request, caller, name)
+    resolved, spec = asked_for(request, caller, name)
     if request.method == "POST":
         return _act(request, caller, resolved, asking.submitted(resolved, spec, request.POST))
     if job_id := request.GET.get("from", ""):
@@ -50,7 +50,7 @@ def show(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
 @page
 def quote(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     """What the job will take, and, beside it, the faults of each field."""
-    resolved, spec = _asked_for(request, caller, name)
+    resolved, spec = asked_for(request, caller, name)
     asked, schema = asking.submitted(resolved, spec, request.POST), resolved.family.parameters
     shown: dict[str, Any] = {"quote": None, "empty": not asked.data}
     faults: Faults = {}
@@ -71,7 +71,7 @@ def quote(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
 @page
 def data(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     """What may be chosen of the group's data, by search and tag, beside what is."""
-    resolved, spec = _asked_for(request, caller, name)
+    resolved, spec = asked_for(request, caller, name)
     asked = asking.submitted(resolved, spec, request.POST)
     return render(request, "web/jobs/data.html", _data(request, caller, resolved, asked, {}))
 
@@ -80,10 +80,11 @@ def data(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
 @page
 def config(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     """Form to text, or text to form (`source` is "text"): both are read and written here alone."""
-    resolved, spec = _asked_for(request, caller, name)
+    resolved, spec = asked_for(request, caller, name)
     asked, schema = asking.submitted(resolved, spec, request.POST), resolved.family.parameters
     if request.POST.get("source") != "text":
-        return JsonResponse({"text": asking.as_text(asked, schema), "fault": ""})
+        shown = parameters.readable(schema, asked.typed)
+        return JsonResponse({"text": asking.as_text(asked, schema), "config": shown, "fault": ""})
     try:
         given = asking.read_given(request.POST.get("config_text", ""), "config_text")
     except NeurocaasError as error:
@@ -92,6 +93,7 @@ def config(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     return JsonResponse(
         {
             "texts": asked.typed.texts,
+            "config": parameters.readable(schema, asked.typed),
             "swept": asked.typed.swept if given.points else None,
             "points": asked.points if given.points else None,
             "seed": asked.seed,
@@ -101,7 +103,8 @@ def config(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
     )
 
 
-def _asked_for(request: HttpRequest, caller: Caller, name: str) -> tuple[Resolved, str]:
+def asked_for(request: HttpRequest, caller: Caller, name: str) -> tuple[Resolved, str]:
+    """The version that the form is about, and how it was asked for. Raises NotFound, or Forbidden for no group."""
     check_visible(this_site(), caller, name)
     caller.require_group()
     version = request.GET.get("version", "")
@@ -188,6 +191,7 @@ def _fields(resolved: Resolved, asked: Asked, faults: Faults) -> dict[str, Any]:
         "input_faults": [
             (name, faults.get(f"input.{name}", ())) for name in blueprint.inputs if name != blueprint.main_input[0]
         ],
+        "sets_up": resolved.family.preview is not None,
         "longest": blueprint.limits.timeout_minutes,
         "providers": this_site().providers.names,
     }

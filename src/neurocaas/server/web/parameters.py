@@ -5,6 +5,7 @@ Whatever has no field of its own kind (a list, an object, several types) is one 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,6 +128,17 @@ def config_in(schema: Mapping[str, Any], typed: Typed) -> Config:
                     config[name] = text
     if faults:
         raise Refused("\n".join(faults))
+    return config
+
+
+def readable(schema: Mapping[str, Any], typed: Typed) -> Config:
+    """The config that is shown now, defaults among it: as `config_in`, without what can't be read yet."""
+    config: Config = {}
+    for name, one in properties(schema).items():
+        if "default" in one:
+            config[name] = one["default"]
+        with contextlib.suppress(Refused):
+            config |= config_in({"properties": {name: one}}, typed)
     return config
 
 

@@ -7,6 +7,7 @@ from django.urls import path
 from neurocaas.server.web import (
     analyses,
     data,
+    framed,
     group,
     help_page,
     home,
@@ -14,10 +15,11 @@ from neurocaas.server.web import (
     operator,
     profile,
     sample_data,
+    setup,
     theme,
     tokens,
 )
-from neurocaas.server.web.jobs import actions, compare, events, history, results, show, stack
+from neurocaas.server.web.jobs import actions, compare, events, explore, history, results, show, stack
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -38,6 +40,9 @@ urlpatterns = [
     path("jobs/<str:job_id>/results/picture", results.picture, name="result_picture"),
     path("jobs/<str:job_id>/results/raw", results.raw, name="result_raw"),
     path("jobs/<str:job_id>/results/frame", results.frame, name="result_frame"),
+    path("jobs/<str:job_id>/explore", explore.explore, name="explore"),
+    path("jobs/<str:job_id>/explore/files", explore.files, name="explore_files"),
+    path("jobs/<str:job_id>/explore/page", framed.results_page, name="results_page"),
     path("help", help_page.help_page, name="help"),
     path("group", group.group, name="group"),
     path("group/join", group.join, name="join_group"),
@@ -70,8 +75,10 @@ urlpatterns = [
     path("analyses/<slug:name>/changes", analyses.changes, name="analysis_changes"),
     path("analyses/<slug:name>/sample", sample_data.show, name="sample"),
     path("analyses/<slug:name>/sample/<str:file>", sample_data.download, name="sample_file"),
+    path("analyses/<slug:name>/setup-page", framed.setup_page, name="setup_page"),
     path("analyses/<slug:name>/new", new_job.show, name="new_job"),
     path("analyses/<slug:name>/new/quote", new_job.quote, name="new_job_quote"),
     path("analyses/<slug:name>/new/data", new_job.data, name="new_job_data"),
     path("analyses/<slug:name>/new/config", new_job.config, name="new_job_config"),
+    path("analyses/<slug:name>/new/setup", setup.setup, name="new_job_setup"),
 ]

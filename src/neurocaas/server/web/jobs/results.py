@@ -24,6 +24,7 @@ from neurocaas.server.jobs.status import ENDED, Status
 from neurocaas.server.serving.wiring import this_site
 from neurocaas.server.viewers import kinds, showing
 from neurocaas.server.viewers.previews import NotShown, Preview, Selection, Theme
+from neurocaas.server.web.framed import has_results_page
 from neurocaas.server.web.jobs import files
 from neurocaas.server.web.pages import page
 
@@ -39,7 +40,10 @@ FRAME = f"{SANDBOX}; frame-ancestors 'self'"
 def results(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
     """All files of a job that are there by now, and one of them shown."""
     job = caller.job(job_id, To.READ)
-    context = _listing(request, job) | {"command": f"neurocaas results {job.id} --out results"}
+    context = _listing(request, job) | {
+        "command": f"neurocaas results {job.id} --out results",
+        "explores": has_results_page(job),
+    }
     if path := _asked(request, "file"):
         context |= _view(request, caller, job, path)
     rows = [row for folder in context["folders"] for row in folder["files"]]

@@ -20,6 +20,7 @@ from neurocaas.server.groups.scope import Caller, To
 from neurocaas.server.jobs.models import Job, Stack
 from neurocaas.server.jobs.status import ENDED, Status
 from neurocaas.server.serving.wiring import this_site
+from neurocaas.server.web.framed import has_results_page
 from neurocaas.server.web.jobs.graph import graph
 from neurocaas.server.web.jobs.state import State, state_of
 from neurocaas.server.web.jobs.values import flat
@@ -82,7 +83,7 @@ def job(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
     found = caller.job(job_id)
     context = everything(caller, found, Wanted.of(request.GET.dict()))
     if context["reads"]:
-        context |= {"config": flat(found.config), "points": len(found.points)}
+        context |= {"config": flat(found.config), "points": len(found.points), "explores": has_results_page(found)}
     return render(request, "web/job/job.html", context)
 
 

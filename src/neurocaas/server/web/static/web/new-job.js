@@ -7,6 +7,7 @@ import { uploader } from "./upload.js";
 
 const form = document.getElementById("new-job");
 const quote = document.getElementById("quote");
+const setup = document.getElementById("setup");
 const text = document.getElementById("config-text");
 const file = document.getElementById("config-file");
 const PAUSE_MS = 400;
@@ -42,6 +43,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   for (const one of come()) if ("sent" in one.dataset) one.remove();
   if (come().length) showCome();
   htmx.trigger(quote, "quote-again");
+  if (setup) htmx.trigger(setup, "setup-again");
 });
 
 // Fields and text
@@ -91,6 +93,8 @@ const toFields = later(async () => {
     if (said.seed) set("seed", said.seed);
     if (said.text !== null) text.value = said.text;
     htmx.trigger(quote, "quote-again");
+    if (setup) htmx.trigger(setup, "setup-again");
+    tellConfig(said.config);
   } catch (error) {
     announce(error.message, "warning");
   }
@@ -99,7 +103,9 @@ const toFields = later(async () => {
 const toText = later(async () => {
   try {
     const said = await ask("form");
-    if (!said || document.activeElement === text) return;
+    if (!said) return;
+    tellConfig(said.config);
+    if (document.activeElement === text) return;
     text.value = said.text;
     tell("");
   } catch {
@@ -119,6 +125,52 @@ file.addEventListener("change", async () => {
   file.value = "";
   toFields();
   announce(`${chosen.name} was read into the fields.`);
+});
+
+// What the analysis' own page sets, and what it is told (frame.js)
+
+function tellConfig(config) {
+  document.dispatchEvent(new CustomEvent("configchange", { detail: config }));
+}
+
+/** A value as its field has it: a choice and a box as JSON, a line of text as it is, a list with a line for each.
+    Throws an Error that says why the field can't have it. */
+function textOf(name, value, field) {
+  const wrong = (right) => new Error(`The page set ${name} to ${String(JSON.stringify(value)).slice(0, 80)}; ${right} is right.`);
+  if (value === undefined) throw wrong("a value");
+  if (field.matches("select")) {
+    const same = (option) => option.value && JSON.stringify(JSON.parse(option.value)) === JSON.stringify(value);
+    const option = [...field.options].find(same);
+    if (!option) throw wrong("one of its choices");
+    return option.value;
+  }
+  if (field.type === "checkbox" && typeof value !== "boolean") throw wrong("true or false");
+  if (field.type === "number" && !Number.isFinite(value)) throw wrong("a number");
+  if (field.type === "text") {
+    if (typeof value !== "string") throw wrong("text");
+    return value;
+  }
+  if (!Array.isArray(value)) return JSON.stringify(value);
+  return `[${value.map((one) => `\n  ${JSON.stringify(one)}`).join(",")}\n]`;
+}
+
+form.addEventListener("pageset", (event) => {
+  const { values, analysis } = event.detail;
+  const texts = {};
+  try {
+    for (const [name, value] of Object.entries(values)) {
+      const field = form.elements[`p.${name}`];
+      if (!field) throw new Error(`The page set ${name.slice(0, 80)}, which is no parameter of ${analysis}.`);
+      texts[name] = textOf(name, value, field);
+    }
+  } catch (error) {
+    event.detail.refused = error.message;
+    return;
+  }
+  for (const [name, value] of Object.entries(texts)) set(`p.${name}`, value);
+  const [first] = Object.keys(texts);
+  if (first === undefined) return;
+  for (const kind of ["input", "change"]) form.elements[`p.${first}`].dispatchEvent(new Event(kind, { bubbles: true }));
 });
 
 // Faults
