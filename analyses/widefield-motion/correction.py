@@ -40,14 +40,14 @@ class Means:
 
 
 class Correction:
-    """Passes over one recording, each on all threads, in bounded memory."""
+    """Passes over one recording, each on all cores, in bounded memory."""
 
-    def __init__(self, recording: Recording, *, max_shift: float, memory_mib: int, threads: int) -> None:
+    def __init__(self, recording: Recording, *, max_shift: float, memory_mib: int, cores: int) -> None:
         self.recording = recording
         self._max_shift = max_shift
         self._passes = {
-            "per_block": times_per_block(recording, memory_mib=memory_mib, threads=threads),
-            "threads": threads,
+            "per_block": times_per_block(recording, memory_mib=memory_mib, cores=cores),
+            "cores": cores,
         }
 
     def measure(self, *, baseline_frames: int, progress: Progress) -> Motion:

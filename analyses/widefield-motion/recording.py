@@ -32,9 +32,7 @@ class Recording:
     times: int  # time points; each is one frame of either channel
     shape: tuple[int, int]  # height and width of a frame
     dtype: np.dtype[Any]
-    read: Callable[
-        [int, int], Array
-    ]  # start, stop -> (stop - start, 2, height, width), safe to call from several threads
+    read: Callable[[int, int], Array]  # start, stop -> (stop - start, 2, height, width), from several processes
 
     @property
     def bytes_per_time(self) -> int:

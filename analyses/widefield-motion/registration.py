@@ -135,9 +135,12 @@ def _binned(image: Array, pixels: int) -> Array:
     if pixels == 1:
         return image.astype(np.float32)
     height, width = (side // pixels for side in image.shape)
-    squares = image[: height * pixels, : width * pixels].reshape(height, pixels, width, pixels)
-    binned: Array = squares.mean(axis=(1, 3), dtype=np.float32)
-    return binned
+    inside = image[: height * pixels, : width * pixels]
+    binned = np.zeros((height, width), np.float32)
+    for row in range(pixels):  # several times as fast as a mean over two axes
+        for column in range(pixels):
+            binned += inside[row::pixels, column::pixels]
+    return binned / pixels**2
 
 
 def _falling(side: int) -> Array:

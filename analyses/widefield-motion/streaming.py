@@ -1,11 +1,13 @@
-"""A recording passed through block by block on several threads, in memory that does not grow with its length."""
+"""A recording passed through block by block on several cores, in memory that does not grow with its length."""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,16 +19,17 @@ Result = TypeVar("Result")
 Progress = Callable[[float, str], None]
 
 LIBRARIES_MIB = 160  # the interpreter, scipy and matplotlib
-FLOATS_PER_VALUE = 6  # a frame as float32, its contrast, the copies of either
-LARGEST_BLOCK = 64  # time points; more do not read faster
+PROCESS_MIB = 24  # of a forked process: what it does not share
+FLOATS_PER_VALUE = 14  # a frame as float32, its contrast, the copies of either, two sums in double precision
+LARGEST_BLOCK = 32  # time points; more do not read faster
 
 
-def times_per_block(recording: Recording, *, memory_mib: int, threads: int) -> int:
-    """So many that all threads together stay within half of the granted memory; 1 at least."""
-    free = max(memory_mib - LIBRARIES_MIB, 64) * 2**20 / 2
+def times_per_block(recording: Recording, *, memory_mib: int, cores: int) -> int:
+    """So many that all processes together stay within half of the granted memory; 1 at least."""
+    free = max(memory_mib - LIBRARIES_MIB - PROCESS_MIB * cores, 64) * 2**20 / 2
     frame = recording.shape[0] * recording.shape[1] * 4
-    # A block being read, one waiting for each thread, and what registering one frame takes.
-    at_once = free / (2 * threads) - FLOATS_PER_VALUE * frame
+    # A block in each process, what registering one frame takes, and results on their way.
+    at_once = free / cores - FLOATS_PER_VALUE * frame
     block = recording.bytes_per_time + CHANNELS * frame
     return int(np.clip(at_once // block, 1, LARGEST_BLOCK))
 
@@ -36,34 +39,57 @@ def through(
     work: Callable[[int, Array], Result],
     *,
     per_block: int,
-    threads: int,
+    cores: int,
     progress: Progress,
     message: str,
 ) -> Iterator[tuple[int, Result]]:
-    """(first time point, work(first time point, block)) of all blocks, in order. Each thread reads its own."""
+    """(first time point, work(first time point, block)) of all blocks, in order.
+
+    Blocks are read and worked on in processes, one for each core: what is done with a frame are many short steps, among
+    which threads of one interpreter would mostly wait for each other. They are forked, so `work` may be any function.
+    """
 
     def one(start: int) -> Result:
         return work(start, recording.block(start, min(start + per_block, recording.times)))
 
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[tuple[int, Future[Result]]] = deque()
-        for start in range(0, recording.times, per_block):
-            waiting.append((start, pool.submit(one, start)))
-            if len(waiting) > threads:
-                yield _next(waiting, recording.times, per_block, progress, message)
-        while waiting:
-            yield _next(waiting, recording.times, per_block, progress, message)
+    starts = range(0, recording.times, per_block)
+    results = map(one, starts) if cores == 1 else _in_processes(one, starts, cores)
+    for start, result in zip(starts, results, strict=True):
+        progress(min(1.0, (start + per_block) / recording.times), message)
+        yield start, result
 
 
-def _next(waiting: deque[Any], times: int, per_block: int, progress: Progress, message: str) -> tuple[int, Any]:
-    start, future = waiting.popleft()
-    result = future.result()
-    progress(min(1.0, (start + per_block) / times), message)
-    return start, result
+def _in_processes(one: Callable[[int], Result], starts: range, cores: int) -> Iterator[Result]:
+    """one(start) of all, in order, of which never more than a few are on their way."""
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(cores, mp_context=context, initializer=_remember, initargs=(one,)) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for start in starts:
+                waiting.append(pool.submit(_remembered, start))
+                if len(waiting) > cores:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise MemoryError from error  # a worker was killed, which little but the lack of memory does
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+_functions: list[Callable[[int], Any]] = []  # of a worker: the one that its pool was made for
+
+
+def _remember(one: Callable[[int], Any]) -> None:
+    _functions[:] = [one]
+
+
+def _remembered(start: int) -> Any:
+    return _functions[0](start)
 
 
 class RowOfFrames:
-    """A .npy file of float32 frames (frames, height, width), written at any frame by several threads.
+    """A .npy file of float32 frames (frames, height, width), written at any frame by several processes.
 
     Written, not mapped: mapped pages would count as this process' memory.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-# Frames are shared out among threads here; a numerical library that made threads of its own would only be in their way.
+# Frames are shared out among processes here; threads that a library made in each would only be in their way.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
 import json
@@ -38,12 +38,12 @@ class Parameters:
 
 def main(job: Job) -> None:
     parameters = Parameters(**job.config)
-    threads = max(1, int(os.environ.get("NEUROCAAS_CORES") or 1))
+    cores = max(1, int(os.environ.get("NEUROCAAS_CORES") or 1))
     recording = open_recording(
         job.inputs["recording"], frame_order=parameters.frame_order, blue_channel=parameters.blue_channel
     )
     _log(f"{recording.name}: {recording.times:,} time points of 2 x {recording.shape[0]} x {recording.shape[1]} pixels")
-    correction = Correction(recording, max_shift=parameters.max_shift, memory_mib=job.memory_mib, threads=threads)
+    correction = Correction(recording, max_shift=parameters.max_shift, memory_mib=job.memory_mib, cores=cores)
 
     progress(0.0, "making a mean image of each channel")
     began = time.monotonic()
@@ -53,7 +53,7 @@ def main(job: Job) -> None:
     written = time.monotonic()
     megabytes = recording.times * recording.bytes_per_time / 1e6
     _log(
-        f"{megabytes:.0f} MB at {megabytes / (written - began):.1f} MB/s on {threads} core(s): motion measured in "
+        f"{megabytes:.0f} MB at {megabytes / (written - began):.1f} MB/s on {cores} core(s): motion measured in "
         f"{measured - began:.1f} s, frames moved back in {written - measured:.1f} s"
     )
 

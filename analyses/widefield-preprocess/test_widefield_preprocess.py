@@ -62,7 +62,7 @@ def test_the_planted_activity_comes_out_no_worse_than_with_wfield(
 ) -> None:
     sample = tmp_path / "sample"
     motion_python = python_of("widefield-motion")
-    generator = [motion_python, "-B", ANALYSES / "widefield-motion/sample/generate.py", sample, "--size", 96, 112, 1000]
+    generator = [motion_python, "-B", ANALYSES / "widefield-motion/sample/generate.py", sample, "--size", 80, 96, 900]
     subprocess.run([str(one) for one in generator], check=True)
     (recording,) = sample.glob("*.dat")
     active, planted = _planted(sample)
