@@ -125,6 +125,7 @@ bench: packages-to-test .venv/.development compiled ## measure overhead, many st
 	@$(BIN)/python -m benchmarks.transfer
 	@$(BIN)/python -m benchmarks.pmd
 	@$(BIN)/python -m benchmarks.locanmf
+	@$(BIN)/python -m benchmarks.widefield
 
 pins: .venv/.running ## pin the bundled composite analyses to the others as they are
 	@$(BIN)/python tools/pin_analyses.py

@@ -123,4 +123,4 @@ def _draw_pixel(rows: Any, data: Decomposed, corrected: Corrected, filters: Filt
     for axes in rows:
         axes.set(ylabel="ΔF/F (%)", ylim=(limits[0] - 0.1, limits[1] + 0.1))
         axes.margins(x=0.005)
-        axes.legend(frameon=False, loc="upper right", ncols=2)
+        axes.legend(frameon=False, loc="lower right", ncols=2, bbox_to_anchor=(1, 1), borderaxespad=0.1)

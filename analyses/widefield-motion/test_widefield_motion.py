@@ -143,7 +143,9 @@ class Sample:
 def sample(analysis_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Sample:
     folder = tmp_path_factory.mktemp("sample")
     generator = [analysis_python, "-B", HERE / "sample" / "generate.py", folder, "--size", "96", "112", "200"]
-    subprocess.run([str(one) for one in generator], check=True)
+    # The sandbox in which the platform runs it has no home and nothing to write to but the folder.
+    nowhere = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "TMPDIR": "/nonexistent"}
+    subprocess.run([str(one) for one in generator], check=True, env=nowhere, cwd=folder)
     with np.load(folder / "truth.npz") as file:
         truth = dict(file)
     frames = np.fromfile(next(folder.glob("*.dat")), "<u2").reshape(-1, 2, 96, 112)

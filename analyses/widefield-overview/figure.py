@@ -14,7 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 Array = np.ndarray[Any, Any]
 
 CHANNEL_NAMES = ("blue (functional)", "violet (hemodynamic)")
-NAMED_AREA = 0.35  # mm²: regions smaller than this get no name
+NAMED_AREA, NAMED_WIDTH = 0.35, 0.5  # mm², mm: regions smaller or narrower than this get no name
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9.5,
@@ -31,7 +31,7 @@ def draw(path: Path, headline: str, mean: Array, atlas: dict[str, Any]) -> None:
     with rc_context(STYLE):
         figure: Any = Figure(figsize=(14, 5), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
         FigureCanvasAgg(figure)
-        *images, map_axes = figure.subplots(1, 3)
+        *images, map_axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
         for axes, image, name in zip(images, mean, CHANNEL_NAMES, strict=True):
             low, high = np.percentile(image, [1, 99.8])
             shown = axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
@@ -49,7 +49,7 @@ def _draw_atlas(axes: Any, atlas: dict[str, Any]) -> None:
         x, y = np.array(region["x"]), np.array(region["y"])
         axes.plot(x, y, color="#555555", linewidth=0.7)
         area, centre = _area_and_centre(x, y)
-        if region["side"] == "right" and area >= NAMED_AREA:
+        if region["side"] == "right" and area >= NAMED_AREA and np.ptp(x) >= NAMED_WIDTH:
             axes.text(*centre, region["acronym"], fontsize=6, ha="center", va="center", color="#333333")
     marks = atlas["landmarks"]
     places = [[one["x"] for one in marks], [one["y"] for one in marks]]
