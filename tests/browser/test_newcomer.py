@@ -196,7 +196,7 @@ def see_nothing_of_it(eve: Person, job: str) -> None:
         text = eve.page.locator("main").inner_text()
         assert job not in text
         assert "lovelace" not in text
-        assert "widefield" not in text
+        assert "300MiB" not in text
     eve.shot(FOLDER, "eve-05-sees-nothing")
     for path in (f"/jobs/{job}", f"/jobs/{job}/results", f"/analyses/pca/new?from={job}"):
         assert eve.open(path).status == 404
