@@ -396,9 +396,11 @@ def forget_everything() -> None:
     from django.db import transaction
 
     from neurocaas.server.groups.models import Membership
+    from neurocaas.server.hardware.models import InstanceRecord
     from neurocaas.server.jobs import models
 
     with transaction.atomic():
+        InstanceRecord.objects.all().delete()
         Membership.objects.all().delete()
         for table in ("Entry", "Attempt", "Dependency", "Stack", "Step", "Job", "Account", "Spending", "Group"):
             rows = getattr(models, table).objects.all()
