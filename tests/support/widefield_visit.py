@@ -157,23 +157,19 @@ class Visit:
         before = page.viewport_size
         assert before is not None
         size = PHONE if phone else before
-        page.set_viewport_size(size)
-        self._redraw()
-        # Chromium paints a frame of another process where it is in the window, and nowhere else.
-        page.set_viewport_size(size | {"height": page.evaluate("document.documentElement.scrollHeight")})
-        self._redraw()
+        for _ in range(2):  # the analysis' page may ask for another height in a window of another width
+            page.set_viewport_size(size)
+            height = page.evaluate("document.documentElement.scrollHeight")
+            # Chromium paints a frame of another process where it is in the window, and nowhere else.
+            page.set_viewport_size(size | {"height": height})
+            for frame in page.frames[::-1]:
+                frame.evaluate(DRAWN)
         for frame in page.frames:
             assert frame.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is too wide"
         path = self.folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         (part or page).screenshot(path=path, animations="disabled", caret="initial")
         page.set_viewport_size(before)
-
-    def _redraw(self) -> None:
-        """The analysis' page says how high it is, so that the page around it makes room, and both are drawn again."""
-        for _ in range(2):
-            for frame in self.who.page.frames[::-1]:
-                frame.evaluate(DRAWN)
 
     def _drag_the_first_landmark(self) -> None:
         """With the mouse, to its pixel of the image."""
