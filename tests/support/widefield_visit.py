@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,8 @@ from support.served import served
 from support.sites import make_site, until
 from support.widefield_recording import Recording, recorded
 
-SIZE = (250, 290, 600)  # of the recording in the tutorial
-SWEPT = {"preprocess.pmd.max_components": (4, 8, 12), "locanmf.loc_thresh": (60, 75, 90)}
-STACKS = 17  # overview, motion, and for three values 3 pmd and 3 hemodynamics, for nine pairs of values 9 locanmf
+SIZE = (250, 290, 400)  # of the recording in the tutorial
+COMPONENTS, THRESHOLD = "preprocess.pmd.max_components", "locanmf.loc_thresh"  # a parameter of either step
 RUN_MS = 900_000
 PHONE = {"width": 390, "height": 844}
 PICTURES = {
@@ -55,11 +55,13 @@ def widefield_site(folder: Path, environments: Path) -> Iterator[tuple[str, Mail
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """What somebody does, each thing on the page where the one before ended. config: parameters that they set."""
+    """What somebody does. config: parameters that they set. components, thresholds: what they sweep over."""
 
     who: Person
     recording: Recording
     config: Mapping[str, Any]
+    components: Sequence[int] = (4, 8, 12)
+    thresholds: Sequence[int] = (60, 75, 90)
     folder: Path = ARTEFACTS / "widefield"
 
     @property
@@ -91,23 +93,25 @@ class Visit:
         self.shot("1-set-up-phone", page.locator(".framed"), phone=True)
 
     def sweep(self) -> None:
-        """Three values of a parameter of both steps, and what that comes to."""
+        """Several values of a parameter of both steps, and what that comes to."""
         page = self.who.page
         for name, value in self.config.items():
             field = page.locator(f"[name='p.{name}']")
             field.set_checked(value) if isinstance(value, bool) else field.fill(str(value))
-        for name, values in SWEPT.items():
+        for name, values in ((COMPONENTS, self.components), (THRESHOLD, self.thresholds)):
             parameter = page.locator(f".parameter:has([name='p.{name}'])")
             parameter.get_by_text("Several values").click()
             parameter.locator(f"[name='s.{name}']").fill(", ".join(map(str, values)))
         quote = page.locator("#quote")
-        expect(quote).to_contain_text(f"{STACKS} stacks on 1 dataset")
+        # Overview and motion are done once, pmd and hemodynamics for each number of components, locanmf for each pair.
+        stacks = 2 + len(self.components) * (2 + len(self.thresholds))
+        expect(quote).to_contain_text(f"{stacks} stacks on 1 dataset")
         expect(quote).to_contain_text("1 answered from earlier results")
         self.who.settle()
         self.shot("2-quote")
 
-    def submit(self) -> None:
-        """Watch the job run and succeed."""
+    def submit(self) -> str:
+        """Watch the job run and succeed. Returns where its page is."""
         page, status = self.who.page, self.who.page.locator(".job-head .status")
         page.locator("#submit").click()
         page.wait_for_url("**/jobs/*")
@@ -116,11 +120,35 @@ class Visit:
         expect(status).to_have_text("Succeeded", timeout=RUN_MS)
         expect(page.locator(".certificate")).to_contain_text("Valid")
         self.shot("4-succeeded")
+        return self.who.path()
 
-    def explore(self) -> None:
+    def fetch(self, job: str, folder: Path) -> None:
+        """All results into the folder."""
+        page = self.who.page
+        self.who.open(f"{job}/results")
+        with page.expect_download() as coming:
+            page.get_by_role("link", name="Download all").click()
+        coming.value.save_as(folder / "all.zip")
+        with zipfile.ZipFile(folder / "all.zip") as archive:
+            archive.extractall(folder)
+
+    def ask_again(self, job: str, threshold: float) -> None:
+        """What one result more would take, with another threshold: only the last step."""
+        page = self.who.page
+        self.who.open(job)
+        page.get_by_role("link", name="Run again").click()
+        for name, value in ((COMPONENTS, self.components[-1]), (THRESHOLD, threshold)):
+            page.locator(f"[name='s.{name}']").fill("")
+            page.locator(f"[name='p.{name}']").fill(str(value))
+        quote = page.locator("#quote")
+        expect(quote).to_contain_text("5 stacks on 1 dataset")
+        expect(quote).to_contain_text("4 answered from earlier results")
+
+    def explore(self, job: str) -> None:
         """All components, one of them, and what one pixel goes with."""
         frame = self.frame
         height, width, times = self.recording.size
+        self.who.open(job)
         self.who.page.get_by_role("link", name="Explore").click()
         frame.locator("#list tr").first.wait_for()
         expect(frame.locator("#about")).to_contain_text(f"{height} × {width} px · {times} frames at 30 Hz")
@@ -138,15 +166,17 @@ class Visit:
         self.shot("7-correlation")
 
     def compare(self) -> None:
-        """The first point of the sweep with the last of the same decomposition."""
+        """The first point of the sweep with the last."""
         frame = self.frame
         frame.get_by_role("button", name="Components", exact=True).click()
         choice = frame.get_by_label("Compare with")
-        expect(choice.locator("option")).to_have_count(9)  # eight others, and none
-        choice.select_option(index=8)
-        first, last = ({name: values[k] for name, values in SWEPT.items()} for k in (0, -1))
-        for name in SWEPT:
-            expect(frame.locator("#difference")).to_contain_text(f"{name} {first[name]} here, {last[name]} there")
+        others = len(self.components) * len(self.thresholds) - 1
+        expect(choice.locator("option")).to_have_count(others + 1)  # and none
+        choice.select_option(index=others)
+        for name, values in ((COMPONENTS, self.components), (THRESHOLD, self.thresholds)):
+            if len(values) > 1:
+                said = f"{name} {values[0]} here, {values[-1]} there"
+                expect(frame.locator("#difference")).to_contain_text(said)
         frame.locator("#pairs tr").first.wait_for()
         self.shot("8-two-runs", phone=False)
         self.shot("8-two-runs-phone", phone=True)
@@ -211,12 +241,16 @@ def take_pictures(folder: Path) -> None:
         with (
             widefield_site(work, work / "environments") as (url, mail),
             chromium() as browser,
-            person(browser, url) as ada,
+            person(browser, url, reduced_motion="reduce") as ada,
         ):
             join(ada, mail)
-            visit = Visit(who=ada, recording=made, config={}, folder=work / "pictures")
-            for step in (visit.align, visit.sweep, visit.submit, visit.explore, visit.compare):
-                step()
+            visit = Visit(
+                who=ada, recording=made, config={}, components=(50,), thresholds=(60, 90), folder=work / "pictures"
+            )
+            visit.align()
+            visit.sweep()
+            visit.explore(visit.submit())
+            visit.compare()
         for name, source in PICTURES.items():
             Image.open(visit.folder / f"{source}.png").convert("RGB").save(folder / f"{name}.jpg", quality=85)
     finally:
