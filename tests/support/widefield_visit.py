@@ -60,7 +60,7 @@ class Visit:
     who: Person
     recording: Recording
     config: Mapping[str, Any]
-    components: Sequence[int] = (4, 8, 12)
+    components: Sequence[int] = (8, 12, 16)
     thresholds: Sequence[int] = (60, 75, 90)
     folder: Path = ARTEFACTS / "widefield"
 
