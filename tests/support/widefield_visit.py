@@ -69,6 +69,10 @@ class Visit:
         """The analysis' own page."""
         return self.who.page.frame_locator(".framed iframe")
 
+    @property
+    def framed(self) -> Locator:
+        return self.who.page.locator(".framed iframe")
+
     def align(self) -> None:
         """Upload, see the mean image, put the landmarks on the brain."""
         page, frame = self.who.page, self.frame
@@ -89,8 +93,8 @@ class Visit:
         field = page.locator("[name='p.locanmf.landmarks']")
         until(lambda: _placed(field.input_value()) == places)
         self.who.settle()
-        self.shot("1-set-up", page.locator(".framed"))
-        self.shot("1-set-up-phone", page.locator(".framed"), phone=True)
+        self.shot("1-set-up", self.framed)
+        self.shot("1-set-up-phone", self.framed, phone=True)
 
     def sweep(self) -> None:
         """Several values of a parameter of both steps, and what that comes to."""
@@ -152,18 +156,18 @@ class Visit:
         self.who.page.get_by_role("link", name="Explore").click()
         frame.locator("#list tr").first.wait_for()
         expect(frame.locator("#about")).to_contain_text(f"{height} × {width} px · {times} frames at 30 Hz")
-        self.shot("5-components")
+        self.shot("5-components", self.framed)
         self.shot("5-components-phone", phone=True)
         frame.locator("#list").get_by_role("button", name="VISp").first.click()
         expect(frame.locator("#list tr.chosen")).to_have_count(1)
         expect(frame.locator("#bar")).to_contain_text("weight")
-        self.shot("6-component")
+        self.shot("6-component", self.framed)
         frame.get_by_role("button", name="Correlation of a pixel").click()
         box = frame.locator("#map").bounding_box()
         assert box is not None
         frame.locator("#map").click(position={"x": 0.3 * box["width"], "y": 0.75 * box["height"]})
         expect(frame.locator("#bar")).to_contain_text("correlation with the marked pixel")
-        self.shot("7-correlation")
+        self.shot("7-correlation", self.framed)
 
     def compare(self) -> None:
         """The first point of the sweep with the last."""
@@ -178,7 +182,7 @@ class Visit:
                 said = f"{name} {values[0]} here, {values[-1]} there"
                 expect(frame.locator("#difference")).to_contain_text(said)
         frame.locator("#pairs tr").first.wait_for()
-        self.shot("8-two-runs", phone=False)
+        self.shot("8-two-runs", frame.locator("#comparison"))
         self.shot("8-two-runs-phone", phone=True)
 
     def shot(self, name: str, part: Locator | None = None, *, phone: bool = False) -> None:
