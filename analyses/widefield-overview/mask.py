@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 
 def read_mask(path: Path, height: int, width: int) -> Array:
-    """(height, width) uint8, 1 where the file's array is not 0; a Failure that names the file if it is not of the shape."""
+    """(height, width) uint8, 1 where the file's array is not 0; a Failure that names the file if it is no mask."""
     try:
         given = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

@@ -37,11 +37,12 @@ RUNS = [
 ]
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 GRAVE = {"serious", "critical"}
-COLOURS = """(canvas, places) => {
-    const {data, width, height} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-    const at = ([x, y]) => 4 * (Math.round((y + 0.5) * height / HEIGHT) * width + Math.round((x + 0.5) * width / WIDTH));
+COLOURS = f"""(canvas, places) => {{
+    const {{data, width, height}} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const [right, down] = [width / {WIDTH}, height / {HEIGHT}];
+    const at = ([x, y]) => 4 * (Math.round((y + 0.5) * down) * width + Math.round((x + 0.5) * right));
     return places.map(place => [...data.slice(at(place), at(place) + 3)]);
-}""".replace("HEIGHT", str(HEIGHT)).replace("WIDTH", str(WIDTH))
+}}"""
 
 
 @pytest.fixture(scope="module")
