@@ -1,4 +1,4 @@
-"""That the composite fits its parts as they are, and what is given to it reaches those; its pages are in tests/browser."""
+"""That the composite fits its parts and hands on what it is given; its pages are tested in tests/browser."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _square(acronym: str, label: int) -> dict[str, Any]:
 
 
 def _write_inputs(folder: Path) -> None:
-    """A stand-in atlas in wfield's format, a recording, its decomposition with activity in one square of each, a mask."""
+    """A stand-in atlas in wfield's format, a recording, a decomposition with activity in each region, and a mask."""
     labels = [_square(acronym, label) for label, acronym in enumerate(RIGHT, start=1)]
     marks = {"name": list(MARKS), "x": [x for x, _ in MARKS.values()], "y": [y for _, y in MARKS.values()]}
     with zipfile.ZipFile(folder / "atlas.zip", "w") as archive:
