@@ -466,6 +466,26 @@ def test_without_landmarks_the_atlas_is_centred_and_that_is_said(locanmf: LocaNm
     assert (columns.min() + columns.max()) / 2 == pytest.approx(47.5, abs=1)
 
 
+def test_regions_that_are_too_small_are_left_out_and_named(locanmf: LocaNmf, sample: Sample, found: Outcome) -> None:
+    archive = found.archive
+    sizes = {name: int((archive["atlas"][archive["brain"]] == name).sum()) for name in np.unique(archive["label"])}
+    least = sorted(sizes.values())[2] + 1
+    outcome = locanmf(sample.inputs, **sample.config | {"min_region_px": least, "max_rank": 1})
+    small = {name for name, size in sizes.items() if size < least}
+    left_out = outcome.summary["regions_left_out"]
+    numbers = {"left": 1, "right": -1}
+    named = {numbers[one["side"]] * int(one["region"][1:]): one["pixels"] for one in left_out["regions"]}
+    assert named == {name: sizes[name] for name in small}
+    assert left_out["reason"] == f"fewer than {least} pixels in the brain (min_region_px)"
+    assert small.isdisjoint(outcome.archive["label"].tolist())
+    about = json.loads(outcome.path("explore/explore.json").read_text())
+    assert about["min_region_px"] == least
+    assert [one["pixels"] for one in about["left_out"]] == [one["pixels"] for one in left_out["regions"]]
+    first = left_out["regions"][0]
+    assert f"(min_region_px): {first['region']} {first['side']} ({first['pixels']})" in outcome.output
+    assert found.summary["regions_left_out"]["regions"] == []
+
+
 def test_a_table_for_people_names_every_component(found: Outcome) -> None:
     rows = found.rows("regions.csv")
     assert [int(row["component"]) for row in rows] == list(range(len(found.maps)))

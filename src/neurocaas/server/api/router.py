@@ -25,7 +25,7 @@ about: `?group=` or the header `X-NeuroCAAS-Group`; your current one if you say 
 
 **Errors** are documents of the type `application/problem+json` (RFC 9457): `detail` says in a sentence what was found
 and what would be right, `remedy` what to do, and `faults` has the sentences one by one if there are several. After
-`429`, ask again when `Retry-After` says.
+`429` or `503`, ask again when `Retry-After` says.
 
 **Lists** come in pages: `next` of an answer is the `cursor` that asks for the page after it; null at the end.
 """
