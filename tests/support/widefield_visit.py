@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import FrameLocator, Locator, expect
 
 from support.browsing import ARTEFACTS, Person, chromium, person
@@ -256,7 +256,8 @@ def take_pictures(folder: Path) -> None:
             visit.explore(visit.submit())
             visit.compare()
         for name, source in PICTURES.items():
-            Image.open(visit.folder / f"{source}.png").convert("RGB").save(folder / f"{name}.jpg", quality=85)
+            picture = Image.open(visit.folder / f"{source}.png").convert("RGB")
+            ImageOps.expand(picture, 12, "white").save(folder / f"{name}.jpg", quality=85)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
