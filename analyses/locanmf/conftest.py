@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .running import LocaNmf, Outcome, Sample, generate, run_workflow, write_sample
+from .testing import LocaNmf, Outcome, Sample, generate, run_workflow, write_sample
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .running import (
+from .testing import (
     DEFAULTS,
     Figures,
     LocaNmf,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from .running import (
+from .testing import (
     REAL_ATLAS,
     Array,
     Figures,

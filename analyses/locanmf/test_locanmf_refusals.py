@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .running import (
+from .testing import (
     Array,
     LocaNmf,
     Sample,

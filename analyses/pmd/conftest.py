@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .running import HERE, PLANT, QUICK, Outcome, Planted, Pmd
+from .testing import HERE, PLANT, QUICK, Outcome, Planted, Pmd
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .running import HERE, QUICK, Outcome, Planted, Pmd
+from .testing import HERE, QUICK, Outcome, Planted, Pmd
 
 
 def test_it_comes_closer_to_the_truth_than_localmd(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from .running import HERE, Array, Pmd
+from .testing import HERE, Array, Pmd
 
 
 def test_every_kind_of_movie_is_read_alike(pmd: Pmd, encoded: Path) -> None:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from .running import HERE
+from .testing import HERE
 
 CHECK_DENOISERS = """
 import sys
