@@ -99,7 +99,8 @@ def _busy(for_person: bool) -> HttpResponse:
     from neurocaas.server.api.problems import plain_problem  # ninja wants Django to be set up before it is imported
 
     answer = plain_problem(503)
-    answer.headers.update(again)
+    for name, value in again.items():
+        answer.headers[name] = value
     return answer
 
 

@@ -15,15 +15,15 @@ import psycopg_pool
 import pytest
 from django.db import OperationalError, connections
 from django.http import HttpResponse
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, override_settings
 
 from neurocaas.client.connection import TIMEOUT
 from neurocaas.server.database import is_exhausted
 from neurocaas.server.serving import configuration, request_log
 
 pytestmark = pytest.mark.postgresql
-ASKED = {"headers": {"Host": "localhost", "Authorization": "Bearer ncs_of-nobody", "Accept": "*/*"}}
-BROWSED = {"headers": {"Host": "localhost", "Accept": "text/html"}}
+ASKED = {"headers": {"Authorization": "Bearer ncs_of-nobody", "Accept": "*/*"}}
+BROWSED = {"headers": {"Accept": "text/html"}}
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def exhausted(
         holder = threading.Thread(target=_hold, args=(held, free))
         holder.start()
         assert held.wait(30)
-        yield free
+        with override_settings(ALLOWED_HOSTS=["testserver"]):
+            yield free
         free.set()
         holder.join(30)
         connections["default"].close()
