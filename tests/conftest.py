@@ -18,7 +18,7 @@ from support.batch_place import batch_place
 from support.batch_site import aws_with_containers, batch_site
 from support.containers import containers
 from support.engine import engine
-from support.fixtures import local_site, new_database, shared_environments, site, website
+from support.fixtures import local_site, new_database, new_site_on_postgresql, shared_environments, site, website
 from support.s3 import s3_endpoint
 from support.slurm import slurm, slurm_session
 from support.slurm_site import nobodys_site, slurm_site, slurm_site_on_s3
@@ -33,6 +33,7 @@ __all__ = [
     "engine",
     "local_site",
     "new_database",
+    "new_site_on_postgresql",
     "nobodys_site",
     "s3_endpoint",
     "shared_environments",

@@ -22,6 +22,8 @@ Array = np.ndarray[Any, Any]
 
 # Where wfield's dorsal_cortex_landmarks.json puts them, for a labels file that comes without it.
 WFIELD_LANDMARKS = {"OB_left": -1.95 - 3.45j, "OB_center": -3.45j, "OB_right": 1.95 - 3.45j, "RSP_base": 3.2j}
+LARGEST_LABEL = 2**31 - 1  # a label image holds them in 32 bits, negative on the right
+FARTHEST = 1e6  # pixels from the first one, of a landmark in the image
 FILL = 0.9  # of the image's height or width, for an atlas without landmarks
 
 
@@ -67,7 +69,7 @@ def read_atlas(path: Path, landmarks_path: Path | None) -> Atlas:
                 f"{path.name} is no atlas: a list of regions as in wfield's dorsal_cortex_ccf_labels.json, or an "
                 'object with "regions" as in atlas.json, is right.'
             )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise Failure(f"{path.name} is no atlas that can be read: {_fault(error)}.") from error
     if not atlas.regions:
         raise Failure(f"{path.name} holds no region; at least one is needed.")
@@ -82,6 +84,11 @@ def place_by_landmarks(atlas: Atlas, landmarks: Sequence[Mapping[str, Any]]) -> 
     """landmarks: name, x and y of each, in pixels of the image."""
     _check_landmarks(atlas, landmarks)
     source = np.array([atlas.landmarks[str(one["name"])] for one in landmarks])
+    if not np.isfinite(source).all() or not np.ptp(source.real) + np.ptp(source.imag) > 0:
+        raise Failure(
+            f"The atlas {atlas.name} has its landmarks {', '.join(str(one['name']) for one in landmarks)} all in one "
+            "place, or nowhere; positions that are apart, in millimetres, are needed."
+        )
     target = np.array([complex(one["x"], one["y"]) for one in landmarks])
     return nearest_similarity(source, target)
 
@@ -92,6 +99,8 @@ def place_in_centre(atlas: Atlas, height: int, width: int) -> Placement:
     low = complex(points.real.min(), points.imag.min())
     high = complex(points.real.max(), points.imag.max())
     size = high - low
+    if not size.real or not size.imag:
+        raise Failure(f"The atlas {atlas.name} has no area: all its outlines are on one line; polygons are needed.")
     scale = FILL * min((width - 1) / size.real, (height - 1) / size.imag)
     return Placement(turn=complex(scale), shift=complex(width - 1, height - 1) / 2 - scale * (low + high) / 2)
 
@@ -156,11 +165,12 @@ def _region(path: Path, one: Mapping[str, Any], side: str, x: Sequence[float], y
             "as many of each, at least 3, are right."
         )
     outline = np.asarray(x, float) + 1j * np.asarray(y, float)
-    if not np.isfinite(outline).all():
+    if outline.ndim != 1 or not np.isfinite(outline).all():
         raise Failure(f"{path.name}: region {acronym} {side}: its outline holds a value that is no finite number.")
-    return Region(
-        acronym=acronym, name=str(one.get("name", acronym)), side=side, label=int(one.get("label", 0)), outline=outline
-    )
+    label = int(one.get("label", 0))
+    if abs(label) > LARGEST_LABEL:
+        raise Failure(f"{path.name}: region {acronym} {side}: label: found {label}; at most {LARGEST_LABEL} is right.")
+    return Region(acronym=acronym, name=str(one.get("name", acronym)), side=side, label=label, outline=outline)
 
 
 def _wfield_landmarks(path: Path) -> dict[str, complex]:
@@ -168,7 +178,7 @@ def _wfield_landmarks(path: Path) -> dict[str, complex]:
     try:
         points = document["landmarks"]
         return {str(n): complex(x, y) for n, x, y in zip(points["name"], points["x"], points["y"], strict=True)}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Failure(
             f'{path.name} holds no landmarks: "landmarks" with name, x and y, as in wfield\'s '
             "dorsal_cortex_landmarks.json, is right."
@@ -185,9 +195,9 @@ def _check_landmarks(atlas: Atlas, landmarks: Sequence[Mapping[str, Any]]) -> No
             raise Failure(f"landmarks: {name} is given {names.count(name)} times; once is right.")
     if len(names) < 2:
         raise Failure(f"landmarks: found {len(names)}; at least 2 are needed to place the atlas, or none at all.")
+    if not all(abs(one[axis]) <= FARTHEST for one in landmarks for axis in "xy"):
+        raise Failure(f"landmarks: a position is no number up to {FARTHEST:,.0f}; pixels of the image are right.")
     points = np.array([complex(one["x"], one["y"]) for one in landmarks])
-    if not np.isfinite(points).all():
-        raise Failure("landmarks: a position is no finite number; pixels of the image are right.")
     if np.abs(points - points[0]).max() < 1:
         raise Failure("landmarks: all lie within one pixel; points that are apart are needed to place the atlas.")
 
@@ -195,7 +205,7 @@ def _check_landmarks(atlas: Atlas, landmarks: Sequence[Mapping[str, Any]]) -> No
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise Failure(f"{path.name} is not a JSON file that can be read.") from error
 
 

@@ -15,6 +15,8 @@ from job import Failure
 
 Array = np.ndarray[Any, Any]
 
+LARGEST = np.finfo(np.float32).max  # results are in single precision, and squares have to fit in double
+
 
 @dataclass(frozen=True, kw_only=True)
 class Movie:
@@ -64,7 +66,7 @@ def read_components(spatial: Path, temporal: Path) -> tuple[Array, Array]:
     if V.shape[1] < 2:
         raise Failure(f"{temporal.name} holds {V.shape[1]} frame(s); at least 2 are needed.")
     V = V.astype(np.float64)
-    if not np.isfinite(V).all():
+    if not (np.abs(V) <= LARGEST).all():
         raise Failure(f"{temporal.name} holds a value that is no finite number, first in frame {_first_bad(V)}.")
     return U, V
 
@@ -83,7 +85,7 @@ def read_mask(path: Path, height: int, width: int) -> Array:
 def project(U: Array, V: Array, inside: Array, name: str) -> Movie:
     """The movie of the pixels `inside` (H, W). name: of U's file, for what cannot be used."""
     chosen = U[inside].astype(np.float64)
-    bad = ~np.isfinite(chosen).all(axis=1)
+    bad = ~(np.abs(chosen) <= LARGEST).all(axis=1)  # no comparison holds for NaN
     if bad.any():
         row, column = np.argwhere(inside)[np.flatnonzero(bad)[0]]
         raise Failure(
@@ -112,4 +114,4 @@ def _array(path: Path) -> Array:
 
 
 def _first_bad(V: Array) -> int:
-    return int(np.flatnonzero(~np.isfinite(V).all(axis=0))[0])
+    return int(np.flatnonzero(~(np.abs(V) <= LARGEST).all(axis=0))[0])

@@ -78,7 +78,8 @@ def tile(height: int, width: int, *, block_height: int, block_width: int, overla
 
 def _halves(size: int, block: int) -> list[slice]:
     count = ceil(2 * size / block) if size > block else 2 if size > 1 else 1
-    edges = np.linspace(0, size, count + 1).round().astype(int).tolist()
+    # Halves are rounded up alike: rounded to even, as numpy does, two in a row may be a pixel longer than the block.
+    edges = np.floor(np.linspace(0, size, count + 1) + 0.5).astype(int).tolist()
     return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 

@@ -235,6 +235,6 @@ def _cut_short(name: str, *, found: int, declared: int) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what a library says, without the full stop and without our paths."""
+    """The first sentence of what a library says, without the full stop and without our paths."""
     said = str(getattr(error, "strerror", None) or error) or type(error).__name__
-    return said.splitlines()[0].rstrip(".")
+    return said.splitlines()[0].partition(". ")[0].rstrip(".")

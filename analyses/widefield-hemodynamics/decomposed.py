@@ -13,6 +13,7 @@ from job import Failure
 Array = np.ndarray[Any, Any]
 
 FEWEST_TIMES = 32  # fewer cannot be filtered
+LARGEST = np.finfo(np.float32).max  # what is written is in single precision, and squares have to fit in double
 STRIP_VALUES = 2**24  # of the maps at once: 128 MiB in double precision
 
 
@@ -36,10 +37,7 @@ class Decomposed:
         for start in range(0, height, rows):
             # Mapped anew for every strip: pages of a mapping that stays open count as this process' memory.
             strip = np.load(self.path, mmap_mode="r")[start : start + rows].astype(np.float64)
-            if not np.isfinite(strip).all():
-                raise Failure(
-                    f"{self.path.name} holds values that are not finite numbers; numbers are needed everywhere."
-                )
+            _check_numbers(strip, self.path)
             yield slice(start, start + len(strip)), strip.reshape(-1, rank)
 
 
@@ -62,12 +60,19 @@ def open_decomposed(spatial: Path, temporal: Path) -> Decomposed:
             f"at least {FEWEST_TIMES} of each, are needed."
         )
     values = courses.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise Failure(f"{temporal.name} holds values that are not finite numbers; numbers are needed everywhere.")
+    _check_numbers(values, temporal)
     height, width, rank = maps.shape
     return Decomposed(
         path=spatial, shape=(height, width, rank), blue=values[:, : frames // 2], violet=values[:, frames // 2 :]
     )
+
+
+def _check_numbers(values: Array, path: Path) -> None:
+    if not (np.abs(values) <= LARGEST).all():  # no comparison holds for NaN
+        raise Failure(
+            f"{path.name} holds values that are not finite numbers, or too large for 32 bits; numbers are needed "
+            "everywhere."
+        )
 
 
 def _array(path: Path) -> Array:
@@ -76,8 +81,9 @@ def _array(path: Path) -> Array:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
-        said = (str(getattr(error, "strerror", None) or error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise Failure(f"{path.name} cannot be read as a .npy file, it may be cut short: {said}.") from error
+        said = str(getattr(error, "strerror", None) or error) or type(error).__name__
+        first = said.splitlines()[0].partition(". ")[0].rstrip(".")
+        raise Failure(f"{path.name} cannot be read as a .npy file, it may be cut short: {first}.") from error
     if not isinstance(array, np.memmap):
         raise Failure(f"{path.name} is an archive of arrays (.npz); one array saved with numpy.save is needed.")
     if array.dtype.kind not in "uif" or not array.size:

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 from decomposed import Decomposed
+from job import Failure
 from scipy import signal
 
 Array = np.ndarray[Any, Any]
 
 ORDER = 2  # of the Butterworth filters, run forwards and backwards, as in wfield
 PADDING = 50  # frames reflected at both ends before filtering, as in wfield
+ROUNDING = 1e-20  # of the sum of squares of what was filtered; double precision leaves about 1e-30
 NOTHING = 1e-12  # of the largest violet variance: a pixel with less has none
 
 
@@ -81,12 +83,21 @@ def delayed(courses: Array, frames: float) -> Array:
 def correct(data: Decomposed, filters: Filters) -> Corrected:
     """Two readings of the maps. Sums over time and pixels are in double precision."""
     blue, violet = filters.applied(data)
+    if not _changes(blue, data.blue):
+        raise Failure(
+            f"The blue channel of {data.path.name} and its temporal components never changes; all of a recording's "
+            "components are needed."
+        )
+    if not _changes(violet, data.violet):
+        violet = np.zeros_like(violet)  # the rounding of a channel that stands still explains nothing
     across, within, alone = blue @ violet.T, violet @ violet.T, blue @ blue.T
     height, width, rank = data.shape
     cross, power, variance = (np.empty((height, width)) for _ in range(3))
     for rows, maps in data.strips():
         for target, form in ((cross, across), (power, within), (variance, alone)):
             target[rows] = np.einsum("pr,pr->p", maps @ form, maps).reshape(-1, width)
+    if not variance.any():
+        raise Failure(f"{data.path.name} is zero in every pixel; the maps of a recording are needed.")
     seen = power > NOTHING * power.max()
     coefficients = np.divide(cross, power, out=np.zeros_like(cross), where=seen)
     explained = np.divide(cross**2, power * variance, out=np.zeros_like(cross), where=seen & (variance > 0))
@@ -108,6 +119,11 @@ def correct(data: Decomposed, filters: Filters) -> Corrected:
         blue=blue,
         violet=violet,
     )
+
+
+def _changes(filtered: Array, given: Array) -> bool:
+    """Whether a channel's courses hold more than the rounding of values that never change."""
+    return bool(np.vdot(filtered, filtered) > ROUNDING * np.vdot(given, given))
 
 
 @dataclass(frozen=True, kw_only=True)

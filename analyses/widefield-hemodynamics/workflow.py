@@ -16,6 +16,8 @@ from decomposed import Decomposed, open_decomposed
 from hemodynamics import Corrected, Filters, correct, spectra
 from job import Failure, Job, progress, run
 
+LOWEST = 1e-6  # of half the sampling rate: a filter below it cannot be told from none in double precision
+
 
 def main(job: Job) -> None:
     filters = Filters(**job.config)
@@ -25,11 +27,7 @@ def main(job: Job) -> None:
         f"{rank} components of {height} x {width} pixels, {data.blue.shape[1]:,} time points of two channels",
         flush=True,
     )
-    nyquist = filters.sampling_rate_hz / 2
-    if filters.highpass_hz >= nyquist:
-        raise Failure(
-            f"highpass_hz is {filters.highpass_hz:g}; less than {nyquist:g}, half of sampling_rate_hz, is needed."
-        )
+    check(filters)
     if not filters.smooths:
         print("violet is not smoothed: lowpass_hz is 0, or half the sampling rate and more", flush=True)
 
@@ -58,6 +56,26 @@ def main(job: Job) -> None:
 
     draw(job.results / "figure.png", data, corrected, spectrum, filters)
     progress(1.0, f"{summary['variance_taken_off']:.0%} of blue's variance taken off")
+
+
+def check(filters: Filters) -> None:
+    """Raises a Failure for cutoffs that no filter can have, or that leave nothing of violet."""
+    nyquist = filters.sampling_rate_hz / 2
+    if filters.highpass_hz >= nyquist:
+        raise Failure(
+            f"highpass_hz is {filters.highpass_hz:g}; less than {nyquist:g}, half of sampling_rate_hz, is needed."
+        )
+    for name, cutoff_hz in (("highpass_hz", filters.highpass_hz), ("lowpass_hz", filters.lowpass_hz)):
+        if 0 < cutoff_hz < LOWEST * nyquist:
+            raise Failure(
+                f"{name} is {cutoff_hz:g}; 0, or at least {LOWEST * nyquist:g}, a millionth of half of "
+                "sampling_rate_hz, is needed."
+            )
+    if filters.smooths and filters.highpass_hz >= filters.lowpass_hz:
+        raise Failure(
+            f"highpass_hz is {filters.highpass_hz:g} and lowpass_hz {filters.lowpass_hz:g}, which leaves nothing of "
+            "violet; a larger lowpass_hz is needed."
+        )
 
 
 def write(folder: Path, data: Decomposed, corrected: Corrected) -> None:

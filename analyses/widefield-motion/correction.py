@@ -70,6 +70,7 @@ class Correction:
             stop = start + len(found.shifts)
             shifts[start:stop], likeness[start:stop] = found.shifts, found.likeness
             total += found.total
+        self._check_light(total)
         return Motion(
             shifts=shifts,
             likeness=likeness,
@@ -77,6 +78,15 @@ class Correction:
             channel_offset=offset,
             channel_likeness=alike,
         )
+
+    def _check_light(self, total: Array) -> None:
+        """total: (2, height, width) sum of the registered frames of the baseline. Nothing is relative to no light."""
+        for colour, image in zip(("blue", "violet"), total, strict=True):
+            if not (image > 0).any():
+                raise Failure(
+                    f"{self.recording.name} has no light in its {colour} channel: no pixel's mean is above 0; "
+                    "brightness as a camera counts it, of both channels, is needed."
+                )
 
     def write(self, path: Path, motion: Motion, *, progress: Progress) -> None:
         """All frames moved back, as change relative to the mean: of the first channel, then of the second.

@@ -75,12 +75,14 @@ class Template:
         return contrast
 
     def _nearest_pixel(self, contrast: Array) -> Array:
-        """The peak of the cross-correlation, within reach."""
+        """The peak of the cross-correlation, within reach; no shift where nothing correlates, as without light."""
         spectrum = fft.rfft2(contrast * self._weight, self._size) * self._spectrum
         correlation = fft.irfft2(spectrum, self._size)
         near = np.arange(-self._reach, self._reach + 1)
         around = correlation[np.ix_(near % self._size[0], near % self._size[1])]
         peak = np.unravel_index(np.argmax(around), around.shape)
+        if around[peak] <= 0:
+            return np.zeros(2)
         return np.array([near[peak[0]], near[peak[1]]], float)
 
     def _likeness(self, moved: Array) -> float:

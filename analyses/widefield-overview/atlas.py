@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ WFIELD_LANDMARKS = {
     "y": [-3.45, -3.45, -3.45, 3.2],
 }
 NAMES = WFIELD_LANDMARKS["name"]
-LARGEST_BYTES = 64 * 2**20  # of one file; wfield's has half a MB
+LARGEST_BYTES = 64 * 2**20  # of all that is in a .zip; wfield's two files have half a MB
 
 Atlas = dict[str, Any]
 
@@ -66,11 +67,10 @@ def _documents(path: Path) -> list[tuple[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = [one for one in archive.infolist() if one.filename.endswith(".json")]
-            for one in members:
-                if one.file_size > LARGEST_BYTES:
-                    raise Failure(f"{one.filename} in {path.name} is larger than 64 MiB; wfield's has half a MB.")
+            if sum(one.file_size for one in members) > LARGEST_BYTES:
+                raise Failure(f"The .json files in {path.name} are larger than 64 MiB; wfield's have half a MB.")
             named = [(Path(one.filename).name, archive.read(one)) for one in members if "__MACOSX" not in one.filename]
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:  # the last: it has a password
         raise Failure(f"The atlas {path.name} is no .zip file that can be read: {error}.") from error
     return [(name, _parsed(name, content)) for name, content in named]
 
@@ -78,7 +78,7 @@ def _documents(path: Path) -> list[tuple[str, Any]]:
 def _parsed(name: str, content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Failure(f"{name} in the atlas is no JSON: {error}.") from error
 
 
@@ -87,10 +87,11 @@ def _both_sides(file: str, index: int, region: Any) -> list[dict[str, Any]]:
         raise Failure(f"Region {index + 1} in {file} has no acronym; wfield's format has one.")
     acronym = region["acronym"]
     try:
-        label = int(region.get("label", index + 1))
-    except (TypeError, ValueError):
+        label = int(np.int32(region.get("label", index + 1)))
+    except (TypeError, ValueError, OverflowError):
+        said = repr(region["label"])[:40]
         raise Failure(
-            f"The region {acronym} in {file} has the label {region['label']!r}; a whole number is needed."
+            f"The region {acronym} in {file} has the label {said}; a whole number of 32 bits is needed."
         ) from None
     sides = []
     for side in ("left", "right"):
@@ -109,7 +110,7 @@ def _both_sides(file: str, index: int, region: Any) -> list[dict[str, Any]]:
 def _coordinates(file: str, acronym: str, key: str, region: dict[str, Any]) -> list[float]:
     try:
         values = np.asarray(region[key], dtype=float)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         values = np.full((0, 0), np.nan)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise Failure(f"The region {acronym} in {file} needs {key}, a list of numbers in mm from bregma.")
@@ -122,8 +123,10 @@ def _landmarks(file: str, document: dict[str, Any]) -> list[dict[str, Any]]:
     given = document["landmarks"]
     try:
         rows = {str(n): (float(x), float(y)) for n, x, y in zip(given["name"], given["x"], given["y"], strict=True)}
-    except (KeyError, TypeError, ValueError):
-        raise Failure(f"The landmarks in {file} need name, x and y, three lists of one length.") from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        rows = {}
+    if not rows or not np.isfinite(list(rows.values())).all():
+        raise Failure(f"The landmarks in {file} need name, x and y, three lists of one length, positions in mm.")
     missing = [name for name in NAMES if name not in rows]
     if missing:
         raise Failure(f"The landmarks in {file} lack {', '.join(missing)}; {', '.join(NAMES)} are needed.")

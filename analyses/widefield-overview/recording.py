@@ -20,6 +20,7 @@ Array = np.ndarray[Any, Any]
 Pages = Callable[[int, int], Array]  # first and behind the last page -> (pages, height, width)
 
 CHANNELS = 2
+LARGEST = np.finfo(np.float32).max  # frames are worked on in single precision
 # As wfield names its files: frames_2_540_640_uint16.dat, with anything before and a file number behind.
 DAT_NAME = re.compile(r"(?:^|_)(\d+)_(\d+)_(\d+)_(u?int8|u?int16|float32)(?:_\d+)*$")
 
@@ -50,10 +51,10 @@ class Recording:
             raise Failure(
                 f"{self.name} is cut short: it ends before time point {stop}, of {self.times} that it declares."
             )
-        if block.dtype.kind == "f" and not np.isfinite(block).all():
+        if block.dtype.kind == "f" and not (np.abs(block) <= LARGEST).all():
             raise Failure(
-                f"{self.name} holds values that are not finite numbers (NaN, infinity) between time points {start} "
-                f"and {stop}; numbers are needed everywhere."
+                f"{self.name} holds values that are not finite numbers (NaN, infinity, or too large for 32 bits) "
+                f"between time points {start} and {stop}; numbers are needed everywhere."
             )
         return block
 
@@ -242,6 +243,6 @@ def _open_hdf5(path: Path) -> Opened:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what a library says, without the full stop and without our paths."""
+    """The first sentence of what a library says, without the full stop and without our paths."""
     said = str(getattr(error, "strerror", None) or error) or type(error).__name__
-    return said.splitlines()[0].rstrip(".")
+    return said.splitlines()[0].partition(". ")[0].rstrip(".")

@@ -211,6 +211,20 @@ def test_the_rate_that_several_steps_ask_for_is_set_once(setting: Framed) -> Non
     )
 
 
+def test_steps_that_contradict_each_other_about_the_channels_are_told(setting: Framed) -> None:
+    said = setting.frame.locator("#order-says")
+    overview, motion = "overview.blue_channel", "preprocess.motion.blue_channel"
+    delay = "preprocess.hemodynamics.violet_delay"
+    expect(said).to_have_text("")
+    setting.tell(type="config", config=RATES | {overview: 2, motion: 1, delay: 0.5})
+    expect(said).to_have_text(f"The steps have different blue channels: {overview} 2, {motion} 1.")
+    setting.tell(type="config", config=RATES | {overview: 2, motion: 2, delay: 0.5})
+    expect(said).to_contain_text(f"Violet comes first (blue_channel 2), but {delay} 0.5 says that it does not: -0.5")
+    for channel, right in ((2, -0.5), (1, 0.5), (1, 0)):
+        setting.tell(type="config", config=RATES | {overview: channel, motion: channel, delay: right})
+        expect(said).to_have_text("")
+
+
 def test_a_mirrored_image_is_understood(setting: Framed) -> None:
     setting.frame.get_by_role("button", name="Mirror").click()
     expect(setting.frame.locator("#verdict")).to_contain_text("mirrored image")
