@@ -96,15 +96,18 @@ class TestSite:
             self.git("add", "--all")
             self.git("commit", "--quiet", "--message", f"Declare {name}")
 
-    def composite(self, name: str, *, pages: dict[str, Any] | None = None, **protocol: Any) -> None:
-        """Declare an analysis that consists of others, pinned to them as they are. pages: whose files are there."""
+    def composite(
+        self, name: str, *, pages: dict[str, Any] | None = None, more: dict[str, Any] | None = None, **protocol: Any
+    ) -> None:
+        """Declare an analysis that consists of others, pinned to them as they are. pages: whose files are there. more:
+        inputs beside the main one."""
         folder = self.root / "analyses" / name
         folder.mkdir(parents=True, exist_ok=True)
         blueprint = {
             "name": name,
             "title": name,
             "summary": "An analysis of analyses.",
-            "inputs": {"data": {"title": "Data", "kinds": [".txt"]}},
+            "inputs": {"data": {"title": "Data", "kinds": [".txt"]}, **(more or {})},
             "protocol": protocol,
             "pages": pages or {},
         }
