@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 from hdmf.backends.hdf5 import H5DataIO
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.file import ProcessingModule
@@ -21,7 +23,7 @@ def write_nwb(path: Path, result: Result) -> None:
     """
     file = NWBFile(
         session_description=f"LocaNMF components of a widefield recording in the regions of {result.atlas.name}",
-        identifier="locanmf",
+        identifier=identifier(result),
         session_start_time=datetime(1970, 1, 1, tzinfo=UTC),
         notes="The start of the session is not known: 1970-01-01 stands for it.",
         source_script="analyses/locanmf of NeuroCAAS",
@@ -45,6 +47,13 @@ def write_nwb(path: Path, result: Result) -> None:
     )
     with NWBHDF5IO(path, "w") as io:
         io.write(file)
+
+
+def identifier(result: Result) -> str:
+    """Of the content: NWB wants one that no other file has, and the same result is to give the same one."""
+    digest = sha256(np.ascontiguousarray(result.maps))
+    digest.update(np.ascontiguousarray(result.courses))
+    return f"locanmf-{digest.hexdigest()}"
 
 
 def _segmentation(file: NWBFile, module: ProcessingModule, result: Result) -> PlaneSegmentation:

@@ -154,6 +154,7 @@ def test_a_hostile_page_reaches_nothing(ada: Person, place: Paged, where: str) -
     if where == "set-up":
         expect(faults).to_contain_text("The page set nonsense, which is no parameter of hostile@")
         expect(faults).to_contain_text("a number is right")
+        expect(faults).to_contain_text("can't be written as JSON")
         expect(page.locator("[name='p.size']")).to_have_value("3")
     else:
         expect(faults).to_contain_text("The page set a parameter, but the job has run already.")

@@ -58,11 +58,18 @@ def setup(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
         if not told_at_fields(error):
             raise
         shown |= {"state": "faulty", "faults": error.message.splitlines()}
-    token = "|".join(str(shown.get(one, "")) for one in ("state", "of", "run", "faults"))
+    token = _token(shown)
     if not making and token == request.POST.get("setup_shown"):
         return HttpResponse(status=UNCHANGED)
     shown |= {"name": name, "version_asked": spec.partition("@")[2], "token": token, "key": str(uuid4())}
     return render(request, "web/jobs/setup.html", shown)
+
+
+def _token(shown: dict[str, Any]) -> str:
+    """What tells one thing shown from another; a price that has changed is to be seen before somebody agrees to it."""
+    parts = [shown.get(one, "") for one in ("state", "of", "run", "faults")]
+    quote = shown.get("quote")
+    return "|".join(str(one) for one in [*parts, *((quote.runs, quote.bound) if quote else ())])
 
 
 def _shown(caller: Caller, resolved: Resolved, asked: Asked, of: str, key: UUID | None) -> dict[str, Any]:

@@ -179,6 +179,31 @@ def test_anothers_private_preview_is_not_shown_but_saves_the_computing(website: 
     assert "data-framed" in ready
 
 
+def test_an_offer_is_drawn_again_when_its_price_has_changed(website: Website) -> None:
+    sent = form(website, private="on")
+    shown(website, sent | {"make": "yes"}, "ada")
+    website.finish(jobs().get(), {"result.npy": b"x"})
+    free = shown(website, sent, "bob")
+    assert "answered from earlier results" in free
+    token = re.search(r'name="setup_shown" value="([^"]*)"', free)
+    assert token
+    assert "answered from earlier" not in shown(website, sent | {"setup_shown": token[1], "p.look.size": "4"}, "bob")
+
+
+def test_a_preview_that_a_longer_job_makes_is_seen_when_its_stack_has_ended(website: Website) -> None:
+    from neurocaas.server.jobs.models import Job, Stack
+
+    sent = form(website)
+    website.client("ada").post(NEW, sent | {"action": "submit"})
+    waiting = shown(website, sent)
+    assert "is being made" in waiting
+    assert "sse:landed" in waiting  # the job's end is hours away
+    job = website.finish(jobs().get(), {"result.npy": b"x"})
+    Job.objects.filter(pk=job.pk).update(status="running", ended_at=None)
+    Stack.objects.filter(job=job, index=1).update(status="running", ended_at=None)
+    assert "data-framed" in shown(website, sent)
+
+
 def test_data_of_another_group_is_not_to_be_looked_at(website: Website) -> None:
     theirs = website.item("other", "carol")
     assert "there is no staged data" in shown(website, form(website, theirs, make="yes"))

@@ -64,14 +64,9 @@ class Framed {
   }
 
   async begin() {
-    let files = [];
-    try {
-      files = [...(await this.list(this.start.run)).values()];
-    } catch (error) {
-      this.fault(`The files for this page can't be listed: ${error.message}`);
-    }
+    const files = (await this.shown()) ?? [];
     this.ready = true;
-    this.tell({ type: "start", theme: shownTheme(), ...this.start, files: files.map(named) });
+    this.tell({ type: "start", theme: shownTheme(), ...this.start, files });
   }
 
   resize(height) {
@@ -90,7 +85,13 @@ class Framed {
     if (values === null || typeof values !== "object" || Array.isArray(values)) {
       return refused("The page set something that is no list of parameters and values.");
     }
-    if (JSON.stringify(values).length > MOST_SET_CHARACTERS) {
+    let text;
+    try {
+      text = JSON.stringify(values);
+    } catch {
+      return refused("The page set something that can't be written as JSON, such as a loop.");
+    }
+    if (text.length > MOST_SET_CHARACTERS) {
       return refused("The page set more than 256 KiB at once.");
     }
     const detail = { values, analysis: this.start.analysis, refused: "" };
@@ -125,8 +126,18 @@ class Framed {
   async landed() {
     this.lists.clear();
     if (!this.ready) return;
-    const files = [...(await this.list(this.start.run)).values()];
-    this.tell({ type: "files", run: this.start.run, files: files.map(named) });
+    const files = await this.shown();
+    if (files) this.tell({ type: "files", run: this.start.run, files });
+  }
+
+  /** The files of what is shown, as the page is told of them; null, and a fault is shown, where nobody can list them. */
+  async shown() {
+    try {
+      return [...(await this.list(this.start.run)).values()].map(named);
+    } catch (error) {
+      this.fault(`The files for this page can't be listed: ${error.message}`);
+      return null;
+    }
   }
 
   queue(asked) {
