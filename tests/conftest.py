@@ -80,7 +80,10 @@ def _full_configuration() -> dict[str, Any]:
 
     root = Path(tempfile.gettempdir()) / "neurocaas-tests"
     site = Settings(root=root, site=SiteDocument(name="tests"), database_url="sqlite:///:memory:", store_url="file:///")
-    return full_configuration(site, "a key for tests") | {
+    full = full_configuration(site, "a key for tests")
+    served, shared = "servestatic.middleware.ServeStaticMiddleware", "support.static_files.FoundOnce"
+    return full | {
+        "MIDDLEWARE": [shared if one == served else one for one in full["MIDDLEWARE"]],
         "EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],  # made to be quick
     }

@@ -19,7 +19,7 @@ import numpy as np
 HERE = Path(__file__).parent
 
 
-def module(path: Path) -> ModuleType:
+def imported(path: Path) -> ModuleType:
     """A module of this folder, imported under a name of its own: several analyses hold a generate.py."""
     name = f"kalman_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -27,12 +27,12 @@ def module(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.execmodule(module)
+    spec.loader.exec_module(module)
     return module
 
 
-generate = module(HERE / "sample" / "generate.py")
-dense = module(HERE / "dense_gaussian.py")
+generate = imported(HERE / "sample" / "generate.py")
+dense = imported(HERE / "dense_gaussian.py")
 
 
 @dataclass(frozen=True, kw_only=True)

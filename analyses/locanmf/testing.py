@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 Figures = Callable[[str, object], None]
 
 
-def module(path: Path) -> ModuleType:
+def imported(path: Path) -> ModuleType:
     """A module of this folder, imported under a name of its own: several analyses hold a generate.py."""
     name = f"locanmf_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -38,8 +38,8 @@ def module(path: Path) -> ModuleType:
     return module
 
 
-generate = module(HERE / "sample" / "generate.py")
-placement = module(HERE / "placement.py")
+generate = imported(HERE / "sample" / "generate.py")
+placement = imported(HERE / "placement.py")
 
 
 @dataclass(frozen=True, kw_only=True)
