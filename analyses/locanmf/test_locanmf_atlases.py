@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,18 +72,3 @@ def test_what_cannot_be_placed_or_split_is_refused_in_one_sentence(analysis_pyth
     assert said["far"].startswith("landmarks: a position is no number up to 1,000,000")
     assert said["large"].startswith("large.npy holds a value that is no finite number")
     assert said["deep"] == "deep.json is not a JSON file that can be read."
-
-
-IDENTIFIERS = """
-import numpy as np
-from types import SimpleNamespace
-from nwb import identifier
-one = SimpleNamespace(maps=np.ones((2, 3)), courses=np.arange(8.0).reshape(2, 4))
-other = SimpleNamespace(maps=np.ones((2, 3)), courses=one.courses + 1)
-assert identifier(one) == identifier(one)
-assert identifier(one) != identifier(other)
-"""
-
-
-def test_two_results_have_two_identifiers_in_nwb(analysis_python: Path) -> None:
-    subprocess.run([analysis_python, "-B", "-c", IDENTIFIERS], cwd=HERE, check=True)

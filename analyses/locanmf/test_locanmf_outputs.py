@@ -123,3 +123,18 @@ def test_the_sample_generator_writes_what_it_says(analysis_python: Path, sample:
     for path in sample.inputs.values():
         assert (tmp_path / path.name).is_file()
     assert np.load(tmp_path / "truth.npz")["A"].shape == (80, 96, len(sample.A))
+
+
+IDENTIFIERS = """
+import numpy as np
+from types import SimpleNamespace
+from nwb import identifier
+one = SimpleNamespace(maps=np.ones((2, 3)), courses=np.arange(8.0).reshape(2, 4))
+other = SimpleNamespace(maps=np.ones((2, 3)), courses=one.courses + 1)
+assert identifier(one) == identifier(one)
+assert identifier(one) != identifier(other)
+"""
+
+
+def test_two_results_have_two_identifiers_in_nwb(analysis_python: Path) -> None:
+    subprocess.run([analysis_python, "-B", "-c", IDENTIFIERS], cwd=HERE, check=True)
