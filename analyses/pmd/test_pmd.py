@@ -109,8 +109,8 @@ def test_memory_stays_below_three_rows_of_blocks(pmd: Pmd, tmp_path: Path, cores
     del movie
     config = {"block_height": block, "block_width": block, "overlapping": False, "max_components": 2}
     config |= {"consec_failures": 1, "max_iters_main": 2}
-    libraries = pmd(tiny, cores=cores, **config).peak_mib
-    peak = pmd(large, cores=cores, **config).peak_mib - libraries
+    libraries = pmd(tiny, cores=cores, watched=True, **config).peak_mib
+    peak = pmd(large, cores=cores, watched=True, **config).peak_mib - libraries
     record_property(
         "figures",
         f"{cores} core(s): {peak:.0f} MiB beside the libraries' {libraries:.0f}; a row of blocks is {row_mib:.0f} MiB "
