@@ -158,6 +158,11 @@ def write_factors(folder: Path, movie: Rows, found: Decomposed, merge_loss: floa
     parts, courses = assembled(movie, found)
     merged = merge(parts, courses, loss=merge_loss / 100 * movie.height * movie.width * movie.frames)
     rank = len(merged.temporal)
+    if not rank and len(courses):
+        raise Failure(
+            f"merge_loss is {merge_loss:g} %, which loses all {len(courses)} components found in {movie.name}; "
+            "a smaller one is needed."
+        )
     if not rank:
         raise Failure(
             f"{movie.name} holds nothing smoother than white noise in blocks of this size; "
