@@ -101,6 +101,7 @@ check-unit:
 
 test: setup check test-real docs ## check, and every test with real parts, and the docs
 
+test-real: export PYTEST_ADDOPTS := --durations=25
 test-real: .venv/.development .tools/crate/.installed
 	$(LABEL) 'contract, system, browser and analysis tests'
 	@$(BIN)/pytest -n logical --dist loadgroup -m 'not alone' tests/contract tests/system tests/browser analyses

@@ -18,7 +18,7 @@ from support.batch_place import batch_place
 from support.batch_site import aws_with_containers, batch_site
 from support.containers import containers
 from support.engine import engine
-from support.fixtures import local_site, new_database, shared_environments, site, website
+from support.fixtures import local_site, new_database, new_site_on_postgresql, shared_environments, site, website
 from support.s3 import s3_endpoint
 from support.slurm import slurm, slurm_session
 from support.slurm_site import nobodys_site, slurm_site, slurm_site_on_s3
@@ -33,6 +33,7 @@ __all__ = [
     "engine",
     "local_site",
     "new_database",
+    "new_site_on_postgresql",
     "nobodys_site",
     "s3_endpoint",
     "shared_environments",
@@ -79,7 +80,10 @@ def _full_configuration() -> dict[str, Any]:
 
     root = Path(tempfile.gettempdir()) / "neurocaas-tests"
     site = Settings(root=root, site=SiteDocument(name="tests"), database_url="sqlite:///:memory:", store_url="file:///")
-    return full_configuration(site, "a key for tests") | {
+    full = full_configuration(site, "a key for tests")
+    served, shared = "servestatic.middleware.ServeStaticMiddleware", "support.static_files.FoundOnce"
+    return full | {
+        "MIDDLEWARE": [shared if one == served else one for one in full["MIDDLEWARE"]],
         "EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend",
         "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],  # made to be quick
     }

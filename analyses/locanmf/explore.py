@@ -57,6 +57,8 @@ def write_explore(folder: Path, result: Result) -> None:
         "mirrored": result.placement.mirrored,
         "rms_px": result.placement.rms_px,
         "loc_thresh": float(result.config["loc_thresh"]),
+        "min_region_px": int(result.config["min_region_px"]),
+        "left_out": [{"acronym": one.acronym, "side": one.side, "pixels": pixels} for one, pixels in result.left_out],
         "r2": result.r2,
         "components": [_component(result, k, float(scales[k])) for k in range(result.count)],
         "outlines": [_outline(region) for region in result.outlines],

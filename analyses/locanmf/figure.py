@@ -16,6 +16,7 @@ from result import Result
 
 Array = np.ndarray[Any, Any]
 
+NOT_ANALYSED = 0.86  # grey
 SHOWN = 12  # components with a map and a time course of their own
 # Okabe and Ito's colours, told apart by colour-blind people too, in lighter and darker versions for more regions.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#3a9bd0", "#8c6d00", "#5b3a8e")
@@ -54,9 +55,10 @@ def draw_components(path: Path, result: Result) -> None:
         bar.outline.set_visible(False)
         placed = "" if result.placement.rms_px is not None else "; the atlas is NOT aligned: no landmarks were given"
         kind = " (schematic)" if result.atlas.schematic else ""
+        small = f"; regions too small: {len(result.left_out)}" if result.left_out else ""
         title = (
             f"{result.count} components in {len(result.regions)} regions of {result.atlas.name}{kind}: "
-            f"R² {result.r2:.3f}, {result.localization.mean():.0f} % localized{placed}"
+            f"R² {result.r2:.3f}, {result.localization.mean():.0f} % localized{small}{placed}"
         )
         figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.savefig(path, dpi=120, metadata={"Software": None})
@@ -91,7 +93,10 @@ def _colour(result: Result, k: int) -> str:
 
 
 def _draw_all(axes: Any, result: Result) -> None:
-    """Each pixel in the colour of its strongest component, as strong as that is; a region's second one is paler."""
+    """Each pixel in the colour of its strongest component, as strong as that is; a region's second one is paler.
+
+    What the atlas has and the mask has not is grey.
+    """
     strongest = result.maps.argmax(axis=0)
     weight = result.maps[strongest, np.arange(result.movie.pixels)]
     tints, seen = [], dict.fromkeys(range(len(result.regions)), 0)
@@ -100,6 +105,8 @@ def _draw_all(axes: Any, result: Result) -> None:
         tints.append(colour + (1 - colour) * 0.5 * (seen[int(region)] % 2))
         seen[int(region)] += 1
     image = np.ones((*result.movie.inside.shape, 3))
+    hidden = (result.labels > 0) & ~result.movie.inside
+    image[hidden] = NOT_ANALYSED
     image[result.movie.inside] = 1 + weight[:, None] * (np.array(tints)[strongest] - 1)
     axes.imshow(image, interpolation="nearest")
     _draw_outlines(axes, result, colour="#222222", width=0.8)
@@ -111,7 +118,8 @@ def _draw_all(axes: Any, result: Result) -> None:
             bbox={"boxstyle": "round,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.65},
         )  # fmt: skip
     _frame(axes, result)
-    axes.set_title("all components, each in its region's colour (paler: further ones of the region)")
+    words = "paler: further ones of the region" + ("; grey: not in the mask" if hidden.any() else "")
+    axes.set_title(f"all components, each in its region's colour ({words})")
 
 
 def _draw_map(axes: Any, result: Result, k: int) -> None:
@@ -223,3 +231,4 @@ def _draw_localization(axes: Any, result: Result) -> None:
         xlim=(0.7 * result.relative_penalty.min(), 1.4 * result.relative_penalty.max()),
         ylim=(min(threshold, float(result.localization.min())) - 3, 101),
     )
+    axes.tick_params(axis="x", which="minor", labelsize=6.5)

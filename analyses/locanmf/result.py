@@ -47,6 +47,13 @@ class Result:
     def sampling_rate_hz(self) -> float:
         return float(self.config["sampling_rate_hz"])
 
+    @property
+    def left_out(self) -> list[tuple[Region, int]]:
+        """The regions without components, as too few of their pixels are in the brain, and how many those are."""
+        sizes = np.bincount(self.labels[self.movie.inside], minlength=len(self.outlines) + 1)[1:]
+        pairs = zip(self.outlines, sizes, strict=True)
+        return [(region, int(size)) for region, size in pairs if size < self.config["min_region_px"]]
+
     def image(self, component: int) -> Array:
         """(H, W) float32, 0 outside the brain."""
         image = np.zeros(self.movie.inside.shape, np.float32)

@@ -111,6 +111,10 @@ def _summary(result: Result) -> dict[str, Any]:
             {"region": one.acronym, "side": one.side, "components": int(count), "r2": float(r2)}
             for one, count, r2 in zip(result.regions, result.region_components, result.region_r2, strict=True)
         ],
+        "regions_left_out": {
+            "reason": f"fewer than {result.config['min_region_px']} pixels in the brain (min_region_px)",
+            "regions": [{"region": one.acronym, "side": one.side, "pixels": pixels} for one, pixels in result.left_out],
+        },
         "atlas": {
             "name": result.atlas.name,
             "schematic": result.atlas.schematic,

@@ -41,6 +41,8 @@ def main(job: Job) -> None:
         f"{result.count} components in {len(result.regions)} regions, R² {result.r2:.3f}, "
         f"{result.localization.mean():.0f} % localized"
     )
+    if small := len(result.left_out):
+        words += f"; {small} region{'s' if small > 1 else ''} of fewer than {job.config['min_region_px']} px left out"
     _log(words)
     progress(1.0, words)
 
@@ -111,9 +113,13 @@ def _large_enough(movie: Movie, labels: Array, outlines: tuple[Region, ...], min
             f"No region has {min_px} pixels in the brain (the largest has {sizes.max()}); look at the landmarks and "
             "the mask, or lower min_region_px."
         )
-    small = [region.title for region, size in zip(outlines, sizes, strict=True) if size < min_px]
+    pairs = zip(outlines, sizes, strict=True)
+    small = [f"{region.title} ({size})" for region, size in pairs if size < min_px]
     if small:
-        _log(f"regions without components, as fewer than {min_px} of their pixels are in the brain: {', '.join(small)}")
+        _log(
+            f"regions without components, as fewer than {min_px} of their pixels are in the brain (min_region_px): "
+            f"{', '.join(small)}"
+        )
     return chosen
 
 

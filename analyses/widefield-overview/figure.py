@@ -26,8 +26,8 @@ STYLE: Any = {
 }
 
 
-def draw(path: Path, headline: str, mean: Array, atlas: dict[str, Any]) -> None:
-    """mean: (2, height, width)."""
+def draw(path: Path, headline: str, mean: Array, atlas: dict[str, Any], mask: Array | None) -> None:
+    """mean: (2, height, width). mask: (height, width), drawn as a line around what is not 0; None to draw none."""
     with rc_context(STYLE):
         figure: Any = Figure(figsize=(14, 5), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
         FigureCanvasAgg(figure)
@@ -36,12 +36,23 @@ def draw(path: Path, headline: str, mean: Array, atlas: dict[str, Any]) -> None:
             low, high = np.percentile(image, [1, 99.8])
             shown = axes.imshow(image, cmap="gray", vmin=low, vmax=max(high, low + 1e-12))
             axes.set(title=f"mean image, {name}", xlabel="x (px)", ylabel="y (px)")
+            if mask is not None:
+                _draw_rim(axes, mask)
             bar = figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.02, aspect=25)
             bar.set_label("brightness (counts)")
             bar.outline.set_visible(False)
         _draw_atlas(map_axes, atlas)
         figure.suptitle(headline.replace("$", r"\$"), x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.savefig(path, dpi=130, metadata={"Software": None})
+
+
+def _draw_rim(axes: Any, mask: Array) -> None:
+    """The line between what is in the mask and what is not; along the image's border where the mask reaches it."""
+    padded = np.pad(mask, 1)
+    places = [np.arange(-1, size + 1) for size in reversed(mask.shape)]
+    axes.contour(*places, padded, levels=[0.5], colors=["#f0b93a"], linewidths=1.2)
+    axes.plot([], [], color="#f0b93a", linewidth=1.2, label="mask")
+    axes.legend(loc="lower right", fontsize=7, framealpha=0.8)
 
 
 def _draw_atlas(axes: Any, atlas: dict[str, Any]) -> None:

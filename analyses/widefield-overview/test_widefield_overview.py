@@ -279,6 +279,45 @@ def test_a_bad_atlas_fails_by_name(
     assert outcome.failure.endswith(".")
 
 
+def test_a_mask_is_handed_on_as_noughts_and_ones(overview: Overview, recording: Path, tmp_path: Path) -> None:
+    height, width = frames_of(recording).shape[2:]
+    mask = np.zeros((height, width))
+    mask[2:5, 3:9], mask[0, 0], mask[1, 1] = 7.5, -1, np.nan
+    np.save(tmp_path / "brain.npy", mask)
+    outcome = overview(recording, inputs={"mask": tmp_path / "brain.npy"})
+    handed_on = np.load(outcome.results / "mask.npy")
+    assert handed_on.dtype == np.uint8
+    np.testing.assert_array_equal(handed_on, np.nan_to_num(mask) != 0)
+    about = outcome.document("overview.json")
+    assert (about["mask"], about["mask_pixels"]) == ("brain.npy", 19)
+    without = overview(recording)
+    assert not (without.results / "mask.npy").exists()
+    assert without.document("overview.json")["mask"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (np.ones((30, 24)), "The mask brain.npy has the shape 30 x 24; the recording's frames are 24 x 30"),
+        (np.ones((2, 24, 30)), "has the shape 2 x 24 x 30"),
+        (np.zeros((24, 30)), "is 0 everywhere"),
+        (np.ones((24, 30)) * 1j, "holds no array of real numbers"),
+        (None, "can't be read as a .npy file"),
+    ],
+)
+def test_a_bad_mask_fails_by_name(
+    overview: Overview, recording: Path, tmp_path: Path, content: Array | None, said: str
+) -> None:
+    path = tmp_path / "brain.npy"
+    if content is None:
+        path.write_text("a picture")
+    else:
+        np.save(path, content)
+    failure = overview(recording, inputs={"mask": path}).failure
+    assert said in failure
+    assert failure.endswith(".")
+
+
 def test_other_bad_input_fails_by_name(overview: Overview, recording: Path, tmp_path: Path) -> None:
     (tmp_path / "not.zip").write_text("no archive")
     assert "not.zip is no .zip file" in overview(recording, inputs={"atlas": tmp_path / "not.zip"}).failure

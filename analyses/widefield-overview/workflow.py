@@ -1,7 +1,7 @@
 """What a two-channel recording looks like, and the atlas to lay over it: the workflow that blueprint.json names.
 
-Reads the input `recording` and, if given, `atlas` and `atlas_landmarks`; writes mean.npy, mean.png, atlas.json and
-overview.json to the results folder. README.md tells how to run it by hand.
+Reads the input `recording` and, if given, `atlas`, `atlas_landmarks` and `mask`; writes mean.npy, mean.png, atlas.json,
+overview.json and, of a mask that is given, mask.npy to the results folder. README.md tells how to run it by hand.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from atlas import read_atlas, schematic_atlas
 from job import Failure, Job, progress, run
+from mask import read_mask
 from recording import CHANNELS, Recording, open_recording
 
 Array = np.ndarray[Any, Any]
@@ -37,11 +38,14 @@ def main(job: Job) -> None:
     recording = open_recording(
         job.inputs["recording"], frame_order=parameters.frame_order, blue_channel=parameters.blue_channel
     )
+    height, width = recording.shape
+    mask = read_mask(job.inputs["mask"], height, width) if "mask" in job.inputs else None
     chosen = np.unique(np.linspace(0, recording.times - 1, min(recording.times, parameters.frames)).round().astype(int))
     mean = _mean(recording, chosen)
     np.save(job.results / "mean.npy", mean)
     (job.results / "atlas.json").write_text(json.dumps(atlas), encoding="utf-8")
-    height, width = recording.shape
+    if mask is not None:
+        np.save(job.results / "mask.npy", mask)
     overview = {
         "recording": recording.name,
         "channels": CHANNELS,
@@ -52,6 +56,8 @@ def main(job: Job) -> None:
         "dtype": recording.dtype.name,
         "atlas": atlas["name"],
         "schematic": atlas["schematic"],
+        "mask": None if mask is None else job.inputs["mask"].name,
+        "mask_pixels": None if mask is None else int(mask.sum()),
         "parameters": asdict(parameters),
     }
     (job.results / "overview.json").write_text(json.dumps(overview, indent=2) + "\n", encoding="utf-8")
@@ -61,7 +67,7 @@ def main(job: Job) -> None:
 
     name = recording.name if len(recording.name) <= 60 else f"{recording.name[:40]}…{recording.name[-16:]}"
     headline = f"{name}: {recording.times:,} time points, {width} × {height} pixels; {len(chosen)} averaged"
-    draw(job.results / "mean.png", headline, mean, atlas)
+    draw(job.results / "mean.png", headline, mean, atlas, mask)
     progress(1.0, headline)
 
 

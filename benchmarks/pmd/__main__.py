@@ -22,20 +22,21 @@ ANALYSIS = Path(__file__).parents[2] / "analyses" / "pmd"
 
 
 class Size(NamedTuple):
-    """Of a movie, and whether localmd, which needs all of it in memory several times, has to do it too."""
+    """Of a movie, on how many cores, and whether localmd, which needs it in memory several times, does it too."""
 
     frames: int
     height: int
     width: int
-    beside_localmd: bool
+    cores: tuple[int, ...] = (1, 2)
+    beside_localmd: bool = False
 
     @property
     def name(self) -> str:
         return f"{self.frames:,} x {self.height} x {self.width}"
 
 
-SIZES = (Size(600, 80, 80, True), Size(1500, 120, 120, True), Size(3000, 200, 200, False))
-PAPER = Size(9000, 500, 600, False)
+SIZES = (Size(600, 80, 80, beside_localmd=True), Size(1500, 120, 120, beside_localmd=True), Size(3000, 200, 200))
+PAPER = Size(9000, 500, 600, cores=(2,))
 
 
 def main() -> None:
@@ -69,7 +70,7 @@ def larger_than_a_tenth_of_memory() -> Size:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     frames, width = 9000, 160
     height = int(1.05 * memory / 10 / (2 * frames * width)) // 40 * 40 + 40
-    return Size(frames, height, width, beside_localmd=False)
+    return Size(frames, height, width, cores=(2,))
 
 
 def measure(size: Size, environment: Environment, folder: Path) -> list[Run]:
@@ -77,7 +78,7 @@ def measure(size: Size, environment: Environment, folder: Path) -> list[Run]:
     generate = f"import sys; sys.path.insert(0, {str(ANALYSIS / 'sample')!r}); from pathlib import Path; "
     generate += f"from generate import write; write(Path({str(folder)!r}), *{size[:3]!r}, truth=True)"
     subprocess.run([environment.python, "-B", "-c", generate], check=True)
-    runs = [run_pmd(environment, folder, size.name, cores) for cores in (1, 2)]
+    runs = [run_pmd(environment, folder, size.name, cores) for cores in size.cores]
     if size.beside_localmd:
         runs.append(run_localmd(environment, folder, size.name))
     for run in runs:
@@ -94,9 +95,10 @@ def table(runs: list[Run]) -> str:
         ),
     ]
     alone = {run.size: run.seconds for run in runs if run.contender == "pmd, 1 core"}
+    nan = float("nan")
     lines += [
         f"{run.size:>18}  {run.contender:>14}  {run.seconds:8.1f}  {run.megabytes / run.seconds:6.2f}  "
-        f"{alone[run.size] / run.seconds:13.2f}  {run.peak_mib:10.0f}  {run.three_rows_mib:10.0f}  "
+        f"{alone.get(run.size, nan) / run.seconds:13.2f}  {run.peak_mib:10.0f}  {run.three_rows_mib:10.0f}  "
         f"{run.error:7.4f}  {run.rank:5d}  {run.compression:11.1f}"
         for run in runs
     ]

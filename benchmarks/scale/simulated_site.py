@@ -109,8 +109,9 @@ def job_manager(site: SimulatedSite) -> JobManager:
     from neurocaas.server.jobs.placing import Placing
     from neurocaas.server.jobs.preparing import Preparation
     from neurocaas.server.jobs.summary import summarize
+    from neurocaas.server.jobs.watching import Watching
 
-    settings, placing = site.settings, Placing(site.cloud)
+    settings, placing, followers = site.settings, Placing(site.cloud), Followers(site.settings)
     return JobManager(
         settings=settings,
         store=site.store,
@@ -123,11 +124,16 @@ def job_manager(site: SimulatedSite) -> JobManager:
             wake=lambda: None,
         ),
         following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),
+        watching=Watching(
+            store=site.store,
+            provider=site.cloud,
+            followers=followers,
+            ticks=site.cloud.clock.ticks,
+            silence_seconds=NEVER_SILENT,
+        ),
         summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         look_at_instances=Recording(provider=site.cloud, rules=settings.site.hardware).look,
-        followers=Followers(settings),
+        followers=followers,
         clock=site.cloud.clock,
-        ticks=site.cloud.clock.ticks,
-        silence_seconds=NEVER_SILENT,
     )

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,7 +152,7 @@ def _located(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
 
     pydantic puts the tag of a union into the path, which is no key of the document.
     """
-    schema: Any = model.model_json_schema()
+    schema: Any = _published(model)
     definitions = schema.get("$defs", {})
     parts: list[int | str] = []
     for part in location[:-1]:
@@ -163,6 +164,12 @@ def _located(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[t
         "mapping", {}
     )
     return tuple(parts) if is_tag else (*parts, *location[-1:]), schema, definitions
+
+
+@cache
+def _published(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of a model. Made once: of a large one, it takes longer than reading the document."""
+    return model.model_json_schema()
 
 
 def _step(schema: Any, part: int | str, definitions: Mapping[str, Any]) -> Any:

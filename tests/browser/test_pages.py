@@ -71,6 +71,20 @@ def test_what_is_set_on_a_page_is_in_the_form_and_the_preview_answers_the_first_
     assert ada.faults == []
 
 
+def test_what_is_chosen_as_another_input_is_in_the_preview_and_is_no_dataset(ada: Person, place: Paged) -> None:
+    page = ada.page
+    ada.open(f"/analyses/aligned/new?data={place.items['mouse.txt']}&data={place.items['allen.txt']}")
+    dropped = page.get_by_label("allen.txt")
+    expect(dropped).to_be_checked()  # as what was dropped on the page is, where it may be a dataset
+    page.get_by_label("Outline").select_option(label="allen.txt")
+    expect(dropped).not_to_be_checked()
+    expect(page.locator("#setup")).to_contain_text("prepared first")
+    page.get_by_role("button", name="Set up").click()
+    expect(frame_of(page).locator("#file")).to_have_text("look.txt: MOUSE FOUR\nOUTLINE\n")
+    expect(page.locator("#quote")).to_contain_text("2 stacks on 1 dataset")
+    assert ada.faults == []
+
+
 def test_a_preview_that_was_made_is_found_again_and_the_theme_is_passed_on(ada: Person, place: Paged) -> None:
     page = ada.page
     page.emulate_media(color_scheme="light")
@@ -111,7 +125,7 @@ def test_two_points_of_a_sweep_are_compared_on_one_page(ada: Person, place: Page
         listed = frame.locator("#files li", has_text=f"list fit.threshold={point}: fit/fit.txt")
         expect(listed).to_contain_text(f'"threshold":{point}')
         expect(frame.locator("#files")).to_contain_text(f"list fit.threshold={point}: look/look.txt: NOBODY ELSE'S")
-    page.get_by_label("Dataset and point").select_option(label="secret.txt, fit.threshold=0.2")
+    page.get_by_label("Dataset and point").select_option(label="threshold=0.2")
     expect(frame.locator("#threshold")).to_have_text("0.2")
     assert ada.faults == []
 

@@ -20,6 +20,8 @@ from support.page_host import Framed, framed
 from support.sites import until
 from support.widefield_files import HEIGHT, STEP, WIDTH, planted_landmarks, schematic
 
+Array = np.ndarray[Any, Any]
+
 PAGES = Path(__file__).resolve().parents[2] / "analyses" / "widefield" / "pages"
 LANDMARKS = "locanmf.landmarks"
 RATES = {"preprocess.motion.sampling_rate_hz": 30, "locanmf.sampling_rate_hz": 30}
@@ -35,6 +37,12 @@ RUNS = [
 ]
 PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 GRAVE = {"serious", "critical"}
+COLOURS = f"""(canvas, places) => {{
+    const {{data, width, height}} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const [right, down] = [width / {WIDTH}, height / {HEIGHT}];
+    const at = ([x, y]) => 4 * (Math.round((y + 0.5) * down) * width + Math.round((x + 0.5) * right));
+    return places.map(place => [...data.slice(at(place), at(place) + 3)]);
+}}"""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +108,54 @@ def test_the_outline_fits_landmarks_that_were_planted(setting: Framed) -> None:
         inside |= widefield_files.within(outline, HEIGHT, WIDTH, 1)
     expect(frame.locator("#fraction")).to_contain_text(f"{100 * inside.mean():.0f} % of the image")
     setting.shot("setup")
+
+
+def labelled() -> Array:
+    """int (HEIGHT, WIDTH): 1 + the index of the region that has a pixel's centre, 0 for none."""
+    found = np.zeros((HEIGHT, WIDTH), int)
+    for index, outline in reversed(list(enumerate(widefield_files.outlines(schematic()), start=1))):
+        found[widefield_files.within(outline, HEIGHT, WIDTH, 1)] = index
+    return found
+
+
+def test_a_mask_that_was_given_is_shaded_and_counted(browser: Browser, files: Path, tmp_path: Path) -> None:
+    mask = np.ones((HEIGHT, WIDTH), bool)
+    mask[:, WIDTH // 2 :] = False
+    widefield_files.write_overview(tmp_path / "overview", schematic(), mask)
+    analysed = (labelled() > 0) & mask
+    with set_up(browser, tmp_path, planted_landmarks()) as page:
+        said = f"{100 * analysed.mean():.0f} % of the image, will be analysed: inside the outline and the mask"
+        expect(page.frame.locator("#fraction")).to_contain_text(said)
+        pixels = int(page.frame.locator("#fraction").inner_text().split()[0].replace(",", ""))
+        assert pixels == pytest.approx(analysed.sum(), abs=20)  # outlines are rounded to a hundredth of a pixel here
+        places = [[float(one) for one in widefield_files.to_pixels(x, 4.2)] for x in (-2.6, 2.6)]  # both in VISp
+        left, right = page.frame.locator("#picture").evaluate(COLOURS, places)
+        assert left[0] == left[2]  # grey
+        assert right[0] < right[2] - 20  # shaded blue
+        page.shot("setup-mask")
+        assert page.faults == []
+
+
+def test_a_mask_beside_the_outline_leaves_nothing_and_that_is_said(browser: Browser, tmp_path: Path) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[0, 0] = True
+    widefield_files.write_overview(tmp_path / "overview", schematic(), mask)
+    with set_up(browser, tmp_path, planted_landmarks()) as page:
+        expect(page.frame.locator("#verdict")).to_contain_text("No pixel is left to be analysed")
+        assert page.faults == []
+
+
+def test_regions_that_are_too_small_for_components_are_named(setting: Framed) -> None:
+    small = setting.frame.locator("#small")
+    expect(small).to_be_hidden()
+    setting.tell(type="config", config={"locanmf.min_region_px": 300} | RATES)
+    sizes = np.bincount(labelled().ravel(), minlength=17)[1:]
+    too_small = {one["acronym"]: size for one, size in zip(schematic()["regions"], sizes, strict=True) if size < 300}
+    assert list(too_small) == ["SSp-ul", "SSp-tr"]
+    expect(small).to_contain_text("Regions of fewer than 300 px get no components: SSp-ul (left ")
+    expect(small).to_contain_text("Lower locanmf.min_region_px to have them too.")
+    setting.tell(type="config", config={"locanmf.min_region_px": 100} | RATES)
+    expect(small).to_be_hidden()
 
 
 def test_nothing_is_set_until_somebody_moves_or_accepts(setting: Framed) -> None:
@@ -259,6 +315,13 @@ def test_the_list_has_all_components_sorts_and_filters(exploring: Framed, files:
     frame.get_by_label("Region").select_option("VISp")
     expect(frame.locator("#list tr")).to_have_count(2)
     exploring.shot("explore")
+
+
+def test_regions_without_components_are_named_with_the_reason(exploring: Framed) -> None:
+    expect(exploring.frame.locator("#left-out")).to_have_text(
+        "Without components, as fewer than 300 of their pixels are in the mask: SSp-tr (left 231, right 231). "
+        "A lower min_region_px gives them some."
+    )
 
 
 def test_a_press_on_a_region_shows_its_component_and_its_time_course(exploring: Framed, files: Path) -> None:

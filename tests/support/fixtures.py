@@ -32,11 +32,23 @@ def site(request: pytest.FixtureRequest, shared_environments: Path) -> Iterator[
     variables = {}
     if request.param == "postgresql":
         server: str = request.getfixturevalue("postgresql_server")
+        template: str = request.getfixturevalue("new_site_on_postgresql")
         name = f"site_{uuid.uuid4().hex}"
         with psycopg.connect(f"{server}/postgres", autocommit=True) as admin:
-            admin.execute(f'CREATE DATABASE "{name}"')
+            admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         variables["NEUROCAAS_DATABASE_URL"] = f"{server}/{name}"
     yield from _site(shared_environments, variables)
+
+
+@pytest.fixture(scope="session")
+def new_site_on_postgresql(postgresql_server: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The database that `init` makes there, which sites get copies of. Returns its name."""
+    name, folder = f"new_{uuid.uuid4().hex}", tmp_path_factory.mktemp("postgresql-site")
+    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    site = TestSite(folder / "site", folder, {"NEUROCAAS_DATABASE_URL": f"{postgresql_server}/{name}"})
+    site("init", site.root)
+    return name
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -21,7 +21,8 @@ from support.sites import TestSite, make_site, until
 
 PAGES = Path(__file__).with_name("pages")
 TUTORIAL = TESTS.parent / "docs" / "tutorial" / "analysis-developer.md"
-LOOK = 'tr a-z A-Z < "$NEUROCAAS_INPUT_DATA" > "$NEUROCAAS_RESULTS/look.txt"'
+LOOK = 'cat "$NEUROCAAS_INPUT_DATA" ${NEUROCAAS_INPUT_OUTLINE:-} | tr a-z A-Z > "$NEUROCAAS_RESULTS/look.txt"'
+OUTLINE = {"outline": {"title": "Outline", "kinds": [".txt"], "required": False}}
 FIT = 'tr -d " " < "$NEUROCAAS_CONFIG" > "$NEUROCAAS_RESULTS/fit.txt"'
 LANDMARKS = {
     "type": "array",
@@ -47,12 +48,13 @@ PARAMETERS = {
 def declare_paged(site: TestSite) -> None:
     """`aligned`: a chain of `look` and `fit`, with both pages; `hostile`: one step, whose page is after the others'
     files, in both places."""
-    site.analysis("look", LOOK, outputs={"look": {"kind": "txt", "pattern": "look.txt"}})
+    inputs = {"data": {"title": "Data", "kinds": [".txt"]}, **OUTLINE}
+    site.analysis("look", LOOK, inputs=inputs, outputs={"look": {"kind": "txt", "pattern": "look.txt"}})
     site.analysis("fit", FIT, parameters=PARAMETERS, outputs={"fit": {"kind": "txt", "pattern": "fit.txt"}})
     steps = [{"name": "look", "analysis": "look"}, {"name": "fit", "analysis": "fit"}]
     _pages(site, "aligned", setup="setup.html", results="results.html")
     pages = {"setup": {"file": "setup.html", "preview": "look"}, "results": {"file": "results.html"}}
-    site.composite("aligned", pages=pages, kind="chain", steps=steps)
+    site.composite("aligned", pages=pages, more=OUTLINE, kind="chain", steps=steps)
     _pages(site, "hostile", page="hostile.html")
     pages = {"setup": {"file": "hostile.html", "preview": "look"}, "results": {"file": "hostile.html"}}
     site.analysis("hostile", f"{LOOK}  # not as look does it", pages=pages, commit=False)
@@ -131,9 +133,10 @@ def _fill(root: Path) -> dict[str, Any]:
     members = {"ada": UserProfile(role="owner"), "bob": UserProfile(role="owner")}
     create_group(site, Profile(name=LAB, title="Lovelace Lab", users=members))
     items = {}
-    for name, text in (("mouse.txt", "mouse four\n"), ("rat.txt", "rat one\n"), ("secret.txt", "nobody else's\n")):
+    texts = {"mouse.txt": "mouse four", "rat.txt": "rat one", "secret.txt": "nobody else's", "allen.txt": "outline"}
+    for name, text in texts.items():
         incoming = root.parent / "incoming"
-        incoming.write_text(text)
+        incoming.write_text(f"{text}\n")
         items[name] = str(store_file(desk(), LAB, "ada", name, incoming).id)
 
     def job(analysis: str, name: str, **more: Any) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,7 @@ class Roles:
     programs: dict[tuple[str, str], Client]
     kept: Path
     database: Path
+    kept_files: set[tuple[str, int, int]] = field(default_factory=set)
 
     @property
     def root(self) -> Path:
@@ -97,6 +99,7 @@ class Roles:
         self.kept.mkdir()
         shutil.copyfile(self.database, self.kept / "database")
         shutil.copytree(self.root, self.kept / "site", symlinks=True)
+        self.kept_files = set(_listed(self.kept / "site"))
 
     def put_back(self) -> None:
         """All of it as it was when it was kept."""
@@ -107,9 +110,16 @@ class Roles:
         for end in ("-wal", "-shm"):
             self.database.with_name(self.database.name + end).unlink(missing_ok=True)
         shutil.copyfile(self.kept / "database", self.database)
-        if _listed(self.root) != _listed(self.kept / "site"):
-            shutil.rmtree(self.root)
-            shutil.copytree(self.kept / "site", self.root, symlinks=True)
+        here = set(_listed(self.root))
+        for path, *_ in sorted(here - self.kept_files, reverse=True):  # what is in a folder before the folder
+            gone = self.root / path
+            gone.rmdir() if gone.is_dir() and not gone.is_symlink() else gone.unlink()
+        for path, *_ in sorted(self.kept_files - here):
+            kept = self.kept / "site" / path
+            if kept.is_dir() and not kept.is_symlink():
+                (self.root / path).mkdir()
+            else:
+                shutil.copy2(kept, self.root / path, follow_symlinks=False)
         cache.clear()
 
 
@@ -260,10 +270,14 @@ def _make_sample(website: Website) -> None:
         assert samples.get(website.site, resolved)
 
 
-def _listed(folder: Path) -> set[tuple[str, int, int]]:
-    found = set()
-    for path in folder.rglob("*"):
-        at = path.lstat()
-        plain = path.is_file()
-        found.add((path.relative_to(folder).as_posix(), plain * at.st_size, plain * at.st_mtime_ns))
-    return found
+def _listed(folder: Path, below: str = "") -> Iterator[tuple[str, int, int]]:
+    """All that is in a folder: its path, and of a file its size and when it was changed."""
+    with os.scandir(folder / below) as entries:
+        for entry in entries:
+            path = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield path, 0, 0
+                yield from _listed(folder, f"{path}/")
+            else:
+                at = entry.stat(follow_symlinks=False)
+                yield path, at.st_size, at.st_mtime_ns

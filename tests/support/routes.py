@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 # Rooms that other packages wrote: one row of the table stands for all of each one's addresses.
 FOREIGN = {"accounts/": "allauth", "operator/admin/": "admin"}
@@ -20,12 +21,13 @@ class Route:
     methods: tuple[str, ...] = ()
 
 
-def routes() -> list[Route]:
-    """All of them, in the order in which addresses are looked up."""
+@cache
+def routes() -> tuple[Route, ...]:
+    """All of them, in the order in which addresses are looked up. Asked for thousands of times."""
     found = list(_django())
     for name, methods in UPLOADS:
         found.append(Route(name=name, path="uploads/" + ("<file>" if name == "upload" else ""), methods=methods))
-    return found
+    return tuple(found)
 
 
 def foreign(room: str) -> list[str]:

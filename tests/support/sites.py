@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from neurocaas.certificate import SigningKey, TrustedKeys
+from neurocaas.settings import read_settings
+
 PATIENCE_SECONDS, MOST_SECONDS = 90.0, 300.0
+NAME = "Test site"
 NEUROCAAS = Path(sys.executable).with_name("neurocaas")
 
 
@@ -89,15 +96,18 @@ class TestSite:
             self.git("add", "--all")
             self.git("commit", "--quiet", "--message", f"Declare {name}")
 
-    def composite(self, name: str, *, pages: dict[str, Any] | None = None, **protocol: Any) -> None:
-        """Declare an analysis that consists of others, pinned to them as they are. pages: whose files are there."""
+    def composite(
+        self, name: str, *, pages: dict[str, Any] | None = None, more: dict[str, Any] | None = None, **protocol: Any
+    ) -> None:
+        """Declare an analysis that consists of others, pinned to them as they are. pages: whose files are there. more:
+        inputs beside the main one."""
         folder = self.root / "analyses" / name
         folder.mkdir(parents=True, exist_ok=True)
         blueprint = {
             "name": name,
             "title": name,
             "summary": "An analysis of analyses.",
-            "inputs": {"data": {"title": "Data", "kinds": [".txt"]}},
+            "inputs": {"data": {"title": "Data", "kinds": [".txt"]}, **(more or {})},
             "protocol": protocol,
             "pages": pages or {},
         }
@@ -179,9 +189,34 @@ def make_site(folder: Path, environments: Path, *, bundled: bool = False, **vari
     """A new site in `folder`, whose environments are those of all tests of this session. bundled: with the analyses
     that `init` brings, instead of none."""
     site = TestSite(root=folder / "site", folder=folder, variables=variables)
-    site("init", site.root, "--name", "Test site")
+    shutil.copytree(_new_site(), site.root, symlinks=True)
+    settings = read_settings(site.root)
+    settings.key.parent.mkdir(mode=0o700)
+    TrustedKeys(settings.trusted_keys).add(SigningKey.create(settings.key).public_path, NAME)
     if not bundled:
         shutil.rmtree(site.root / "analyses")
     state = site.root / ".neurocaas"
     (state / "environments").symlink_to(environments)
     return site
+
+
+ALL_TABLES = """
+import sys
+from pathlib import Path
+from neurocaas.server.serving.configuration import connect_fully
+from neurocaas.settings import read_settings
+connect_fully(read_settings(Path(sys.argv[1])))
+"""
+
+
+@cache
+def _new_site() -> Path:
+    """A site as `init` and the first start of its website make it, but for its keys. Made once for each test process:
+    making the tables of the database takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="neurocaas-new-site-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    site = TestSite(root=folder / "site", folder=folder)
+    site("init", site.root, "--name", NAME)
+    subprocess.run([sys.executable, "-c", ALL_TABLES, site.root], check=True)
+    shutil.rmtree(read_settings(site.root).key.parent)
+    return site.root

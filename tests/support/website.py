@@ -115,16 +115,22 @@ class Website:
 def make_website(folder: Path, database_url: str, analysis: Path) -> Website:
     """A site in the folder, on a database whose tables are there, served by this process."""
     from neurocaas.blueprint import SourceRepo
-    from neurocaas.blueprint.profile import Profile, UserProfile
+    from neurocaas.blueprint.profile import Profile, UserProfile, write_profile
     from neurocaas.certificate import SigningKey, TrustedKeys
     from neurocaas.server.accounts.models import User
-    from neurocaas.server.groups.deploy import deploy_operators
-    from neurocaas.server.groups.publishing import create_group
+    from neurocaas.server.groups.deploy import deploy_operators, deploy_profile
     from neurocaas.server.serving.wiring import serve_site
     from neurocaas.server.site import Site
     from neurocaas.settings import read_settings
 
     root = folder / "site"
+    profiles = [
+        Profile(name="lab", users={"ada": UserProfile(role="owner"), "bob": UserProfile()}),
+        Profile(name="other", users={"carol": UserProfile(role="owner")}),
+    ]
+    root.mkdir(parents=True)
+    for profile in profiles:  # before the first commit, which so is the only one
+        write_profile(root, profile)
     SourceRepo(root).create(analysis.parent, {"name": "Test site"})
     settings = read_settings(root).model_copy(update={"database_url": database_url})
     settings.key.parent.mkdir(parents=True)
@@ -134,7 +140,7 @@ def make_website(folder: Path, database_url: str, analysis: Path) -> Website:
     serve_site(site)
     for name in ("ada", "bob", "carol", "olga"):
         User.objects.create_user(name, f"{name}@example.org", "a password of some length")
-    create_group(site, Profile(name="lab", users={"ada": UserProfile(role="owner"), "bob": UserProfile()}))
-    create_group(site, Profile(name="other", users={"carol": UserProfile(role="owner")}))
+    for profile in profiles:
+        deploy_profile(profile)
     deploy_operators(frozenset({"olga"}))
     return Website(site=site, folder=folder)

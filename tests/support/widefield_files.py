@@ -114,11 +114,13 @@ def blurred(image: Array, width: int) -> Array:
     return image
 
 
-def write_overview(folder: Path, atlas: dict[str, Any]) -> None:
-    """What the step `overview` leaves: mean.npy, atlas.json, overview.json."""
+def write_overview(folder: Path, atlas: dict[str, Any], mask: Array | None = None) -> None:
+    """What the step `overview` leaves: mean.npy, atlas.json, overview.json, and mask.npy if one was given."""
     folder.mkdir(parents=True, exist_ok=True)
     np.save(folder / "mean.npy", mean_image(atlas, np.random.default_rng(1)))
     (folder / "atlas.json").write_text(json.dumps(atlas))
+    if mask is not None:
+        np.save(folder / "mask.npy", mask.astype(np.uint8))
     about = {"channels": 2, "frames": FRAMES, "height": HEIGHT, "width": WIDTH, "sampling_rate_hz": RATE_HZ}
     (folder / "overview.json").write_text(json.dumps(about))
 
@@ -161,7 +163,8 @@ def write_exploration(folder: Path, atlas: dict[str, Any], *, spread: float = 5,
     document = {
         "format": 1, "height": HEIGHT, "width": WIDTH, "step": STEP, "map_height": height, "map_width": width,
         "frames": FRAMES, "sampling_rate_hz": RATE_HZ, "sample_step": 1, "schematic": atlas["schematic"],
-        "atlas": atlas["name"], "pixels_per_mm": PIXELS_PER_MM, "rms_px": 0.4, "unit": "ΔF/F",
+        "atlas": atlas["name"], "pixels_per_mm": PIXELS_PER_MM, "rms_px": 0.4, "unit": "ΔF/F", "min_region_px": 300,
+        "left_out": [{"acronym": "SSp-tr", "side": side, "pixels": 231} for side in ("left", "right")],
         "components": about, "outlines": edges,
     }  # fmt: skip
     (folder / "explore.json").write_text(json.dumps(document))

@@ -88,14 +88,23 @@ class World:
         from neurocaas.server.jobs.job_manager import JobManager
         from neurocaas.server.jobs.placing import Placing
         from neurocaas.server.jobs.preparing import Preparation
+        from neurocaas.server.jobs.watching import Watching
 
-        store, placing = wrap(self.store), Placing(self.cloud)
+        store, cloud = wrap(self.store), wrap(self.cloud)
+        placing, followers = Placing(self.cloud), Followers(self.settings)
         return JobManager(
             settings=self.settings,
             store=store,
-            provider=wrap(self.cloud),
+            provider=cloud,
             placing=placing,
             following=Following(analyses=self.analyses, placing=placing, profile=deployed_profile),
+            watching=Watching(
+                store=store,
+                provider=cloud,
+                followers=followers,
+                ticks=self.clock.ticks,
+                silence_seconds=self.silence_seconds,
+            ),
             preparation=Preparation(
                 analyses=self.analyses,
                 environments=self.environments,
@@ -105,8 +114,6 @@ class World:
             summarize=lambda job: [],
             certify=wrap(lambda job, *_: store.put(keys.certificate(job.group_id, job.id), b"{}")),
             look_at_instances=Recording(provider=wrap(self.cloud), rules=self.settings.site.hardware).look,
-            followers=Followers(self.settings),
+            followers=followers,
             clock=self.clock,
-            ticks=self.clock.ticks,
-            silence_seconds=self.silence_seconds,
         )

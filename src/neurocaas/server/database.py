@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from django.apps import apps
 from django.conf import settings as django_settings
+from django.db import OperationalError
 
 from neurocaas.errors import Refused
 from neurocaas.settings import Settings
@@ -64,6 +66,12 @@ def migrate_once(site: Settings, *, everything: bool = False) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         call_command("migrate", verbosity=0, interactive=False)
         marker.write_text(newest, encoding="utf-8")
+
+
+def is_exhausted(error: BaseException | None) -> bool:
+    """Whether the error says that all connections of a server's pool were taken for as long as a request may wait."""
+    pool = sys.modules.get("psycopg_pool")  # loaded where there is a pool
+    return pool is not None and isinstance(error, OperationalError) and isinstance(error.__cause__, pool.PoolTimeout)
 
 
 def _database(url: str) -> dict[str, Any]:

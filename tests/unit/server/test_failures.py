@@ -46,6 +46,18 @@ def test_each_wait_is_twice_the_one_before_up_to_ten_minutes() -> None:
     assert [wait_before(number, 3).total_seconds() for number in (1, 2, 3, 20)] == [3, 6, 12, 600]
 
 
+def test_the_first_fault_is_told_at_the_end_of_a_chain_too() -> None:
+    from neurocaas.server.jobs.following import NOT_MADE, why
+    from neurocaas.server.jobs.models import Stack
+
+    first = Stack(dataset="mouse.npy", reason=Reason.WORKFLOW_FAILED, message="mouse.npy holds no frames.")
+    other = Stack(dataset="mouse.npy", label="size=3", reason=Reason.WORKFLOW_FAILED, message="3 is too small.")
+    said = "mouse.npy: mouse.npy holds no frames; size=3: 3 is too small."
+    assert why([first, other]) == said
+    second = Stack(dataset="mouse.npy", reason=Reason.STEP_BEFORE_FAILED, message=f"{NOT_MADE} {said}")
+    assert why([second, second]) == said
+
+
 def test_an_interrupted_stack_goes_on_at_the_standard_price_and_costs_what_it_used(
     tmp_path: Path, analysis: Path, numbers: Callable[..., list[str]]
 ) -> None:

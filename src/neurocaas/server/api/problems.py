@@ -32,10 +32,12 @@ PLAIN: dict[int, tuple[str, str]] = {
     422: ("refused", "The request is not right."),
     429: ("too-many-requests", "There were too many requests."),
     500: ("mistake", "The site made a mistake, which its operators find in its log."),
+    503: ("busy", "More is asked of this site than it can answer at once; nothing was done."),
 }
 REMEDIES = {
     401: "Make a token on the page of your account, or sign in.",
     429: "Try again after the seconds that Retry-After says.",
+    503: "Try again after the seconds that Retry-After says.",
 }
 
 

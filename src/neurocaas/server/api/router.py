@@ -25,7 +25,7 @@ about: `?group=` or the header `X-NeuroCAAS-Group`; your current one if you say 
 
 **Errors** are documents of the type `application/problem+json` (RFC 9457): `detail` says in a sentence what was found
 and what would be right, `remedy` what to do, and `faults` has the sentences one by one if there are several. After
-`429`, ask again when `Retry-After` says.
+`429` or `503`, ask again when `Retry-After` says.
 
 **Lists** come in pages: `next` of an answer is the `cursor` that asks for the page after it; null at the end.
 """
@@ -33,6 +33,8 @@ and what would be right, `remedy` what to do, and `faults` has the sentences one
 
 class Api(NinjaAPI):
     """With sentences in place of pydantic's own words, and problems as what they are."""
+
+    _document: Any = None
 
     def validation_error_from_error_contexts(self, error_contexts: list[ValidationErrorContext[Any]]) -> Any:
         return Refused(
@@ -44,7 +46,10 @@ class Api(NinjaAPI):
         )
 
     def get_openapi_schema(self, **parameters: Any) -> Any:
-        return as_problems(super().get_openapi_schema(**parameters))
+        """Made once: it takes half a second, anybody may ask for it, and nothing changes while a process runs."""
+        if self._document is None:
+            self._document = as_problems(super().get_openapi_schema(**parameters))
+        return self._document
 
 
 api = Api(

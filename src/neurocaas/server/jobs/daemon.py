@@ -220,13 +220,16 @@ def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
     from neurocaas.server.jobs.placing import Placing
     from neurocaas.server.jobs.preparing import Preparation
     from neurocaas.server.jobs.summary import summarize
+    from neurocaas.server.jobs.watching import Watching
 
+    followers = Followers(settings)
     return JobManager(
         settings=settings,
         store=site.store,
         provider=provider,
         placing=(placing := Placing(provider)),
         following=Following(analyses=site.analyses, placing=placing, profile=deployed_profile),
+        watching=Watching(store=site.store, provider=provider, followers=followers, ticks=time.monotonic),
         preparation=Preparation(
             analyses=site.analyses,
             environments=site.environments,
@@ -236,9 +239,8 @@ def _manager(settings: Settings, provider: Providers, bell: Bell) -> JobManager:
         summarize=partial(summarize, analyses=site.analyses, store=site.store),
         certify=partial(certify, settings=settings, store=site.store, key=site.signing_key),
         look_at_instances=Recording(provider=provider, rules=settings.site.hardware).look,
-        followers=Followers(settings),
+        followers=followers,
         clock=lambda: datetime.now(UTC),
-        ticks=time.monotonic,
     )
 
 

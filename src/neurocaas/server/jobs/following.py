@@ -23,6 +23,7 @@ from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.pricing import choose_for
 from neurocaas.server.jobs.status import ENDED, Status, advance
 
+NOT_MADE = "What it works on was not made."
 UNFINISHED = (Status.WAITING, Status.LAUNCHING, Status.RUNNING)
 
 
@@ -89,13 +90,13 @@ class Following:
         if stack.job.cancel_requested or all(one.status == Status.CANCELLED for one in others):
             _end(stack, Status.CANCELLED, Reason.CANCELLED, "Cancelled on request.", at)
             return
-        named = "; ".join(f"{one.label or one.dataset}: {one.message.rstrip('.')}" for one in others) + "."
+        named = why(others)
         if stack.quorum:
             count = len(upstream) - len(others)
             message = f"{count} of {len(upstream)} succeeded, and {stack.quorum} are needed. {named}"
             _end(stack, Status.FAILED, Reason.TOO_FEW_SUCCEEDED, message, at)
         else:
-            _end(stack, Status.FAILED, Reason.STEP_BEFORE_FAILED, f"What it works on was not made. {named}", at)
+            _end(stack, Status.FAILED, Reason.STEP_BEFORE_FAILED, f"{NOT_MADE} {named}", at)
 
     def _make_ready(self, stack: Stack, inputs: Sequence[DataRef], at: datetime) -> None:
         """Answer the stack from earlier results, or let it wait for an instance that is large enough."""
@@ -159,6 +160,18 @@ class Following:
         if stack.job.fresh:
             return reuse.FRESH
         return reuse.why_not(stack.job.group_id, version, stack, inputs) if key else reuse.NOT_REPRODUCIBLE
+
+
+def why(failed: Sequence[Stack]) -> str:
+    """What failed, and of what: a stack that failed for want of others is passed over for those, each named once."""
+
+    def of_one(stack: Stack) -> str:
+        said = stack.message.rstrip(".")
+        if stack.reason == Reason.STEP_BEFORE_FAILED:
+            return said.removeprefix(f"{NOT_MADE} ")
+        return f"{stack.label or stack.dataset}: {said}"
+
+    return "; ".join(dict.fromkeys(map(of_one, failed))) + "."
 
 
 def _blocked() -> QuerySet[Stack]:

@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -27,23 +27,19 @@ from neurocaas.server.jobs.exit_records import stored, unstored
 from neurocaas.server.jobs.followers import CHANGED, ENDED, Followers
 from neurocaas.server.jobs.following import UNFINISHED, Following
 from neurocaas.server.jobs.launching import Prepared, claim, launch, prefix, record, revoke, work_folder
-from neurocaas.server.jobs.logs import Latest, latest
 from neurocaas.server.jobs.models import Attempt, Job, Stack, Step, waiting
-from neurocaas.server.jobs.observed import LOST, UNBEGUN, Seen, Watch
+from neurocaas.server.jobs.observed import LOST, UNBEGUN, Seen
 from neurocaas.server.jobs.placing import Placing
 from neurocaas.server.jobs.preparing import Preparation
 from neurocaas.server.jobs.settling import end, settle
 from neurocaas.server.jobs.status import LIVE, Status, advance, advance_all
 from neurocaas.server.jobs.verdict import verdict
 from neurocaas.server.jobs.waiting import Skipped, WaitingQueue
+from neurocaas.server.jobs.watching import Watching
 from neurocaas.settings import Settings
 from neurocaas.storage import Store, keys
 
 log = logging.getLogger(__name__)
-
-SILENCE_SECONDS = 60.0  # a runner that wrote no segment for so long is taken for lost
-CANCEL_GRACE_SECONDS = 5.0
-LOOK_AGAIN_SECONDS = 1.0  # progress is read from the store at most this often per attempt
 
 
 @dataclass(kw_only=True)
@@ -56,19 +52,16 @@ class JobManager:
     placing: Placing
     preparation: Preparation
     following: Following
+    watching: Watching
     summarize: Callable[[Job], list[dict[str, Any]]]
     certify: Callable[[Job, Status, Reason], None]
     look_at_instances: Callable[[datetime], None]
     followers: Followers
     clock: Callable[[], datetime]
-    ticks: Callable[[], float]  # seconds that pass only while this machine is awake
-    silence_seconds: float = SILENCE_SECONDS
-    _watches: dict[int, Watch] = field(default_factory=dict)
     _live: dict[str, Attempt] = field(default_factory=dict)  # by their names
     _busy: Counter[str] = field(default_factory=Counter)  # how many live attempts each job has
     _queue: WaitingQueue = field(default_factory=WaitingQueue)
     _unlaunched: set[str] = field(default_factory=set)  # jobs of which a stack ended that could not be launched
-    _grace_ends: datetime | None = None  # when the next runner that was asked to stop loses its instance
     due: datetime | None = None  # when a turn is needed though nothing happened: a stack may be tried again, or that
 
     def recover(self) -> None:
@@ -90,8 +83,8 @@ class JobManager:
         Nobody else moves attempts, so between two full passes what is in memory is what is in the database.
         """
         now = self.clock()
-        if self._grace_ends is not None and now >= self._grace_ends:
-            hints, self._grace_ends = None, None
+        if self.watching.grace_is_over(now):
+            hints = None
         since = self.due if self.due is not None and now >= self.due else None
         if hints is None:
             self._read_live()
@@ -146,7 +139,7 @@ class JobManager:
     def _next_due(self, now: datetime) -> datetime | None:
         retried = Stack.objects.filter(status=Status.WAITING, retry_at__gt=now)
         first: datetime | None = retried.aggregate(Min("retry_at"))["retry_at__min"]
-        return min((one for one in (first, self._grace_ends) if one is not None), default=None)
+        return min((one for one in (first, self.watching.grace_ends) if one is not None), default=None)
 
     # Observing
 
@@ -167,9 +160,9 @@ class JobManager:
                 self.provider.release(attempt.handle)
                 ended[attempt] = seen
             elif seen.state is State.PENDING:
-                self._note_pending(attempt, seen.why)
+                self.watching.note_pending(attempt, seen.why)
             else:
-                self._note_progress(attempt)
+                self.watching.note_progress(attempt)
         return ended
 
     def _begin_to_count(self, unbegun: list[Attempt], now: datetime) -> None:
@@ -209,40 +202,9 @@ class JobManager:
                 end(attempt, reason, f"{message} {seen.why}".rstrip(), now, record=exit_record)
         self._clean_up(attempt)
 
-    def _note_pending(self, attempt: Attempt, why: str) -> None:
-        """Say why it has not begun. Nobody expects it to write anything."""
-        self._watch(attempt).changed_at = self.ticks()
-        if why != attempt.stack.note:
-            attempt.stack.note = why
-            Stack.objects.filter(pk=attempt.stack_id).update(note=why)
-            self.followers.tell(attempt.stack.job_id, CHANGED)
-
-    def _note_progress(self, attempt: Attempt) -> None:
-        tick, watch = self.ticks(), self._watch(attempt)
-        if tick - watch.looked_at < LOOK_AGAIN_SECONDS:
-            return
-        watch.looked_at = tick
-        seen: Latest | None = latest(self.store, prefix(attempt), after=watch.sequence)
-        if seen is not None:
-            watch.sequence, watch.changed_at = seen.sequence, tick
-            Stack.objects.filter(pk=attempt.stack_id).update(progress=seen.progress, note=seen.message)
-            self.followers.tell(attempt.stack.job_id, CHANGED)
-        elif tick - watch.changed_at > self.silence_seconds:
-            # Without its lease it must not go on elsewhere; without its allocation it can't go on here.
-            revoke(attempt, self.store)
-            self.provider.release(attempt.handle)
-            log.warning("%s was silent for %s s; released", attempt, self.silence_seconds)
-
-    def _watch(self, attempt: Attempt) -> Watch:
-        watch = self._watches.get(attempt.pk)
-        if watch is None:
-            tick = self.ticks()
-            watch = self._watches[attempt.pk] = Watch(changed_at=tick, looked_at=tick - LOOK_AGAIN_SECONDS)
-        return watch
-
     def _clean_up(self, attempt: Attempt) -> None:
         """Remove what an ended attempt left."""
-        self._watches.pop(attempt.pk, None)
+        self.watching.forget(attempt)
         if attempt.stack.status == Status.WAITING and attempt.stack.retry_at:
             self.due = min(self.due or attempt.stack.retry_at, attempt.stack.retry_at)
         revoke(attempt, self.store)
@@ -278,7 +240,9 @@ class JobManager:
         for attempt in self._live.values():
             if attempt.stack.job_id in cancelled:
                 attempt.stack.job.cancel_requested = True  # it was read when the attempt was launched
-                self._stop(attempt, now)
+                self.watching.stop(attempt, now)
+        if self.watching.grace_ends is not None:
+            self.due = min(self.due or self.watching.grace_ends, self.watching.grace_ends)
 
     def _end_waiting(
         self, stacks: QuerySet[Stack], to: Status, reason: Reason, message: str, now: datetime
@@ -290,19 +254,6 @@ class JobManager:
             ledger.release(waiting, now)
         self._unlaunched |= {one.job_id for one in waiting}
         return [one.pk for one in waiting]
-
-    def _stop(self, attempt: Attempt, now: datetime) -> None:
-        """Ask the runner to stop; one that has not after a while loses its instance, and this pass sees it gone."""
-        tick, watch = self.ticks(), self._watch(attempt)
-        if watch.interrupted_at is None:
-            revoke(attempt, self.store)
-            self.provider.interrupt(attempt.handle)
-            watch.interrupted_at = tick
-            grace_ends = now + timedelta(seconds=CANCEL_GRACE_SECONDS)
-            self._grace_ends = min(self._grace_ends or grace_ends, grace_ends)
-            self.due = min(self.due or grace_ends, grace_ends)
-        elif tick - watch.interrupted_at >= CANCEL_GRACE_SECONDS:
-            self.provider.release(attempt.handle)
 
     # Launching
 

@@ -17,16 +17,6 @@ LOST = dict.fromkeys(State, (Reason.INSTANCE_LOST, "The instance or its runner w
 }
 
 
-@dataclass(kw_only=True)
-class Watch:
-    """What this manager has seen of a live attempt, in its own ticks: clocks of other machines need not agree."""
-
-    sequence: int = -1
-    changed_at: float
-    looked_at: float
-    interrupted_at: float | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Seen:
     """What the provider knew of an allocation, and why it is so: a sentence, or empty."""

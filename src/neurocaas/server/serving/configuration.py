@@ -19,7 +19,8 @@ from neurocaas.settings import Settings
 
 WEB = Path(__file__).resolve().parents[1] / "web"
 MOST_BODY_BYTES = 16 << 20  # of what does not come as an upload: a sweep of ten thousand points is smaller
-DATABASE_CONNECTIONS, DATABASE_WAIT_SECONDS = 20, 30
+DATABASE_CONNECTIONS = 20
+DATABASE_WAIT_SECONDS = 10  # less than any proxy and client waits, so that they hear that the site is busy
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 # Providers of OpenID Connect that a site may offer; each is on once its client's id and secret are in the environment.
 IDENTITY_PROVIDERS = ("orcid", "github", "google")
@@ -113,7 +114,8 @@ def full_configuration(site: Settings, key: str) -> dict[str, Any]:
 
 def _for_many_threads(database: dict[str, Any]) -> dict[str, Any]:
     """The database as a server uses it: each request runs in a thread of its own, of which PostgreSQL's would each keep
-    a connection of the hundred that there are. So they share a few, and wait for one when all are taken."""
+    a connection of the hundred that there are. So they share a few, and wait for one when all are taken; one that waits
+    in vain is answered with 503 (`request_log.server_error`)."""
     if not database["ENGINE"].endswith("postgresql"):
         return database
     pool = {"min_size": 1, "max_size": DATABASE_CONNECTIONS, "timeout": DATABASE_WAIT_SECONDS}

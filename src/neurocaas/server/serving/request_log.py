@@ -1,4 +1,5 @@
-"""Every request gets a number, one line in the log, and its place in the metrics; a fault of ours gets a page.
+"""Every request gets a number, one line in the log, and its place in the metrics; a fault of ours, or a site that is
+busy, gets a page.
 
 The middleware goes first in MIDDLEWARE, and `server_error` is the root URLconf's `handler500`.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -16,6 +18,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from neurocaas.server.database import is_exhausted
 from neurocaas.server.logs import request_id
 from neurocaas.server.serving import counters
 
@@ -31,6 +34,15 @@ PAGE = """<!doctype html>
 <p>The request could not be answered. What you sent was not at fault, and nothing that runs is affected.</p>
 <p>Please tell the people who run this site this number: <code>{number}</code></p></main></body></html>
 """
+
+BUSY = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>The site is busy</title></head>
+<body><main><h1>The site is busy</h1>
+<p>More is asked of this site than it can answer at once. Nothing was done, and nothing that runs is affected.</p>
+<p>Please try again in some seconds.</p></main></body></html>
+"""
+AGAIN_SECONDS = 5
 
 Response = HttpResponseBase | Awaitable[HttpResponseBase]
 
@@ -59,18 +71,37 @@ class RequestLog:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what no view expected to happen: a page, or a problem document for a program, with the number."""
+    """Answer what no view expected to happen: a page, or a problem document for a program, with the number.
+
+    Django calls this while it handles the exception. One is no fault: that the database has no connection to spare.
+    """
+    for_person = "text/html" in request.headers.get("Accept", "text/html")
+    if is_exhausted(sys.exception()):
+        return _busy(for_person)
     number = request_id.get()
-    if "text/html" not in request.headers.get("Accept", "text/html"):
-        problem = {
-            "type": "about:blank",
-            "title": "A fault of the platform",
-            "status": 500,
-            "detail": "The request could not be answered; what you sent was not at fault.",
-            "remedy": f"Tell the people who run this site this number: {number}",
-        }
-        return HttpResponse(json.dumps(problem), status=500, content_type="application/problem+json")
-    return HttpResponse(PAGE.format(number=number), status=500)
+    if for_person:
+        return HttpResponse(PAGE.format(number=number), status=500)
+    problem = {
+        "type": "about:blank",
+        "title": "A fault of the platform",
+        "status": 500,
+        "detail": "The request could not be answered; what you sent was not at fault.",
+        "remedy": f"Tell the people who run this site this number: {number}",
+    }
+    return HttpResponse(json.dumps(problem), status=500, content_type="application/problem+json")
+
+
+def _busy(for_person: bool) -> HttpResponse:
+    """A request waits for the database when it first asks for it, so nothing was done yet."""
+    again = {"Retry-After": str(AGAIN_SECONDS), "Cache-Control": "no-store"}
+    if for_person:
+        return HttpResponse(BUSY, status=503, headers=again)
+    from neurocaas.server.api.problems import plain_problem  # ninja wants Django to be set up before it is imported
+
+    answer = plain_problem(503)
+    for name, value in again.items():
+        answer.headers[name] = value
+    return answer
 
 
 def _begin() -> float:

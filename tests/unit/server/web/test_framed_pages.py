@@ -265,7 +265,10 @@ def test_files_of_a_composite_are_named_by_their_steps(website: Website) -> None
 def test_the_points_of_a_sweep_are_runs_that_share_what_they_share(website: Website) -> None:
     job = website.job(analysis="both", config={"mean.places": [1]}, points=[{"mean.size": 1}, {"mean.size": 2}])
     website.finish(job, {"result.npy": b"x"})
-    told = told_first(website.client("ada").get(f"/jobs/{job.id}/explore").content.decode())
+    explored = website.client("ada").get(f"/jobs/{job.id}/explore").content.decode()
+    assert re.findall(r'<option value="\d+"[^>]*>([^<]*)', explored) == ["size=1", "size=2"]
+    told = told_first(explored)
+    assert all(isinstance(one["id"], str) for one in told["runs"])  # a list to choose from hands back nothing else
     assert [(one["label"], one["point"], one["config"]["mean.size"]) for one in told["runs"]] == [
         ("mean.size=1", {"mean.size": 1}, 1),
         ("mean.size=2", {"mean.size": 2}, 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -39,7 +40,7 @@ def explore(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
         "analysis": f"{job.analysis}@{job.version[:12]}",
         "config": config_of(job, shown),
         "dataset": shown.dataset,
-        "run": shown.index,
+        "run": str(shown.index),
         "runs": [_described(job, one) for one in listed],
     }
     context = {
@@ -47,7 +48,7 @@ def explore(request: HttpRequest, caller: Caller, job_id: str) -> HttpResponse:
         "over": job.status in ENDED,
         "explores": True,
         "shown": shown,
-        "runs": [(one.index, _name(one)) for one in listed],
+        "runs": [(one.index, name) for one, name in zip(listed, _names(listed), strict=True)],
         "more": all_runs.count() - len(listed),
         "start": json.dumps(start),
     }
@@ -73,7 +74,7 @@ def _listed(job: Job, one: RunFile) -> dict[str, Any]:
 
 def _described(job: Job, one: Stack) -> dict[str, Any]:
     return {
-        "id": one.index,
+        "id": str(one.index),  # as it comes back from a list to choose from
         "dataset": one.dataset,
         "label": one.label,
         "point": one.point if job.points else {},
@@ -81,8 +82,18 @@ def _described(job: Job, one: Stack) -> dict[str, Any]:
     }
 
 
-def _name(one: Stack) -> str:
-    return f"{one.dataset}, {one.label}" if one.label else one.dataset
+def _names(listed: Sequence[Stack]) -> list[str]:
+    """What tells runs apart, short enough for a phone: their datasets, where there are several, and points."""
+    several = len({one.dataset for one in listed}) > 1
+    return [", ".join(filter(None, [one.dataset if several else "", _point(one)])) or one.dataset for one in listed]
+
+
+def _point(one: Stack) -> str:
+    """Swept parameters by the last part of their names, unless two have the same."""
+    last = [name.rpartition(".")[2] for name in one.point]
+    names = last if len(set(last)) == len(last) else list(one.point)
+    values = (value if isinstance(value, str) else json.dumps(value) for value in one.point.values())
+    return ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) or one.label
 
 
 def _number(request: HttpRequest, name: str) -> int | None:

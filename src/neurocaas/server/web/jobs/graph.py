@@ -17,6 +17,7 @@ ACROSS, DOWN = 56, 20
 EDGE, BAR = 16, 8
 MOST_STEPS = 60  # of a plan of more steps, the first are drawn; the table has them all
 NAME_CHARACTERS = 26
+LARGE_CHARACTERS = 19  # a longer name is written smaller
 ORDER = (
     Status.SUCCEEDED,
     Status.RUNNING,
@@ -38,14 +39,22 @@ def graph(state: State) -> SafeString:
         x, y = column * (WIDTH + ACROSS) + 1, rows[column] * (HEIGHT + DOWN) + 1
         rows[column] += 1
         nodes[part.step.pk] = _node(part, x, y)
-    drawn = [_edge(nodes[one], nodes[other]) for one, other in state.edges if one in nodes and other in nodes]
+    drawn = [
+        _edge(
+            nodes[one],
+            nodes[other],
+            max((rows[between] for between in range(columns[one] + 1, columns[other])), default=0),
+        )
+        for one, other in state.edges
+        if one in nodes and other in nodes
+    ]
     return render_to_string(
         "web/job/graph_svg.html",
         {
             "nodes": list(nodes.values()),
             "edges": drawn,
             "width": (max(rows, default=0) + 1) * (WIDTH + ACROSS) - ACROSS + 2,
-            "height": max(rows.values(), default=1) * (HEIGHT + DOWN) - DOWN + 2,
+            "height": max(rows.values(), default=1) * (HEIGHT + DOWN),
             "node_width": WIDTH,
             "node_height": HEIGHT,
             "more": len(state.parts) - len(parts),
@@ -80,6 +89,7 @@ def _node(part: Part, x: int, y: int) -> dict[str, Any]:
         "y": y,
         "text_x": x + EDGE,
         "name": _short(part.step.name),
+        "long": len(part.step.name) > LARGE_CHARACTERS,
         "title": f"{part.step.name} ({part.step.label}): {words or 'no stack yet'}",
         "about": _short(part.step.label),
         "words": words if len(words) <= NAME_CHARACTERS + 8 else f"{said[0][1]:,} of {part.total:,} {said[0][0]}",
@@ -88,10 +98,15 @@ def _node(part: Part, x: int, y: int) -> dict[str, Any]:
     }
 
 
-def _edge(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _edge(one: Mapping[str, Any], other: Mapping[str, Any], rows_between: int) -> str:
+    """rows_between: of the columns that it has to pass, which it does below their boxes."""
     x1, y1, x2, y2 = one["x"] + WIDTH, one["y"] + HEIGHT / 2, other["x"], other["y"] + HEIGHT / 2
-    middle = (x1 + x2) / 2
-    return f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2 - 5} {y2}"
+    if not rows_between:
+        middle = (x1 + x2) / 2
+        return f"M{x1} {y1}C{middle} {y1} {middle} {y2} {x2 - 5} {y2}"
+    half, below = ACROSS / 2, rows_between * (HEIGHT + DOWN) - DOWN / 2
+    down = f"C{x1 + half} {y1} {x1 + half} {below} {x1 + ACROSS} {below}"
+    return f"M{x1} {y1}{down}H{x2 - ACROSS}C{x2 - half} {below} {x2 - half} {y2} {x2 - 5} {y2}"
 
 
 def _short(text: str) -> str:

@@ -46,6 +46,14 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (setup) htmx.trigger(setup, "setup-again");
 });
 
+// What is given as another input was brought for that, and is no dataset as well, unless somebody ticks it again.
+form.addEventListener("change", ({ target }) => {
+  if (!target.name?.startsWith("input.")) return;
+  for (const box of form.querySelectorAll("input[type=checkbox][name=data]")) {
+    if (box.value === target.value) box.checked = false;
+  }
+});
+
 // Fields and text
 
 let asked = 0;
