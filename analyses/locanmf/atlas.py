@@ -142,8 +142,10 @@ def _from_document(document: dict[str, Any], path: Path) -> Atlas:
                 f'{path.name}: region {one["acronym"]}: side: found {one["side"]!r}; "left" or "right" is right.'
             )
         regions.append(_region(path, one, one["side"], one["x"], one["y"]))
+    name = str(document.get("name", path.stem))
+    _check_printable(path, name)
     return Atlas(
-        name=str(document.get("name", path.stem)),
+        name=name,
         schematic=bool(document.get("schematic", False)),
         regions=tuple(regions),
         landmarks={str(one["name"]): complex(one["x"], one["y"]) for one in document.get("landmarks", [])},
@@ -170,7 +172,16 @@ def _region(path: Path, one: Mapping[str, Any], side: str, x: Sequence[float], y
     label = int(one.get("label", 0))
     if abs(label) > LARGEST_LABEL:
         raise Failure(f"{path.name}: region {acronym} {side}: label: found {label}; at most {LARGEST_LABEL} is right.")
-    return Region(acronym=acronym, name=str(one.get("name", acronym)), side=side, label=label, outline=outline)
+    name = str(one.get("name", acronym))
+    _check_printable(path, acronym, name)
+    return Region(acronym=acronym, name=name, side=side, label=label, outline=outline)
+
+
+def _check_printable(path: Path, *texts: str) -> None:
+    """Tables and NWB can't take what has no character, such as zero bytes, and would say so after hours."""
+    for text in texts:
+        if not text.isprintable():
+            raise Failure(f"{path.name} holds the name {ascii(text)[:60]}, which cannot be printed; letters are right.")
 
 
 def _wfield_landmarks(path: Path) -> dict[str, complex]:

@@ -54,6 +54,8 @@ def test_what_cannot_be_placed_or_split_is_refused_in_one_sentence(analysis_pyth
         "nested": given("nested", region(x=[[-2], [0], [0], [-2]])),
         "digits": given("digits", region(x=[10**400, 0, 0, -2])),
         "line": given("line", line),
+        "zero": given("zero", region(acronym="A\0B")),
+        "half": given("half", lambda document: document.update(name="\ud800")),
         "nowhere": given("nowhere", mark(x=float("nan")), landmarks=MARKS),
         "together": given("together", mark(x=0, y=0), landmarks=MARKS),
         "far": given("far", lambda _: None, landmarks=far),
@@ -67,6 +69,8 @@ def test_what_cannot_be_placed_or_split_is_refused_in_one_sentence(analysis_pyth
     assert said["nested"].startswith("nested.json: region A left: its outline holds a value that is no finite number")
     assert said["digits"].startswith("digits.json is no atlas that can be read")
     assert said["line"].startswith("The atlas squares has no area")
+    assert said["zero"] == "zero.json holds the name 'A\\x00B', which cannot be printed; letters are right."
+    assert said["half"] == "half.json holds the name '\\ud800', which cannot be printed; letters are right."
     assert said["nowhere"].startswith("The atlas squares has its landmarks front, back all in one place, or nowhere")
     assert said["together"].startswith("The atlas squares has its landmarks front, back all in one place, or nowhere")
     assert said["far"].startswith("landmarks: a position is no number up to 1,000,000")

@@ -69,7 +69,7 @@ def main(job: Job) -> None:
     clock = Clock()
     with tempfile.TemporaryDirectory() as scratch:
         recording = luminance(open_recording(job.inputs["movie"]))
-        _check(recording.name, recording.frames, recording.shape, parameters)
+        _check(recording.name, recording.frames, recording.shape, parameters, job.memory_mib)
         movie = as_rows(recording, Path(scratch), _between(0.0, 0.1))
         _log(f"{movie.name}: {movie.frames:,} frames of {movie.height} x {movie.width} pixels, {cores} core(s)")
         clock.lap("unpack")
@@ -158,6 +158,11 @@ def write_factors(folder: Path, movie: Rows, found: Decomposed, merge_loss: floa
     parts, courses = assembled(movie, found)
     merged = merge(parts, courses, loss=merge_loss / 100 * movie.height * movie.width * movie.frames)
     rank = len(merged.temporal)
+    if not rank and len(courses):
+        raise Failure(
+            f"merge_loss is {merge_loss:g} %, which loses all {len(courses)} components found in {movie.name}; "
+            "a smaller one is needed."
+        )
     if not rank:
         raise Failure(
             f"{movie.name} holds nothing smoother than white noise in blocks of this size; "
@@ -233,7 +238,7 @@ def _quartiles(values: Array) -> list[float]:
     return [float(value) for value in np.quantile(values, (0.25, 0.5, 0.75))]
 
 
-def _check(name: str, frames: int, shape: tuple[int, ...], parameters: Parameters) -> None:
+def _check(name: str, frames: int, shape: tuple[int, ...], parameters: Parameters, memory_mib: int) -> None:
     """Refuse at once what cannot be, before a long movie is read."""
     if frames < FEWEST_FRAMES:
         raise Failure(f"{name} has {frames} frames; at least {FEWEST_FRAMES} are needed to tell signal from noise.")
@@ -245,6 +250,12 @@ def _check(name: str, frames: int, shape: tuple[int, ...], parameters: Parameter
         raise Failure(
             f"{name} has {frames} frames, too few for a background_rank of {parameters.background_rank}; "
             "it has to be smaller."
+        )
+    row_mib = 4 * min(parameters.block_height, shape[0]) * shape[1] * frames / 2**20
+    if row_mib > memory_mib:
+        raise Failure(
+            f"{name} has {frames:,} frames of {shape[0]} x {shape[1]} pixels: one row of blocks takes {row_mib:,.0f} "
+            f"MiB of memory and {memory_mib:,} are granted; a smaller block_height or a larger instance is needed."
         )
 
 

@@ -40,7 +40,12 @@ def test_what_is_no_movie_is_refused_in_one_sentence(analysis_python: Path, tmp_
     movie = np.random.default_rng(0).standard_normal((40, 8, 8))
     movie[7, 3, 2] = np.nan
     np.save(tmp_path / "holed.npy", movie)
+    with (tmp_path / "long.npy").open("wb") as file:
+        shape = (200_000, 40, 600)
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.truncate(file.tell() + 200_000 * 40 * 600)  # takes no space on disk
     cases = {
+        "long": Case(inputs={"movie": tmp_path / "long.npy"}),
         "pickled": Case(inputs={"movie": tmp_path / "pickled.npy"}),
         "objects": Case(inputs={"movie": tmp_path / "objects.npy"}),
         "endless": Case(inputs={"movie": tmp_path / "endless.npy"}),
@@ -49,6 +54,30 @@ def test_what_is_no_movie_is_refused_in_one_sentence(analysis_python: Path, tmp_
     said = said_of(analysis_python, HERE, cases, tmp_path, module="pipeline")
     unread = "cannot be read as a .npy file, it may be cut short:"
     assert said["pickled"] == f"pickled.npy {unread} This file contains pickled (object) data."
+    assert "one row of blocks takes 18,311 MiB of memory and 2,048 are granted" in said["long"]
     assert said["objects"] == f"objects.npy {unread} Array can't be memory-mapped: Python objects in dtype."
     assert said["endless"].startswith(f"endless.npy {unread} mmap length is greater than file size")
     assert said["holed"].startswith("holed.npy holds a value that is not a finite number, first in frame 7 of row 3")
+
+
+CHECK_LOSS = """
+import numpy as np, pipeline
+from job import Failure
+from pathlib import Path
+from scipy.sparse import csr_array
+from types import SimpleNamespace
+pipeline.assembled = lambda movie, found: (csr_array(np.eye(9, 2)), np.ones((2, 20), np.float32))
+movie = SimpleNamespace(name="weak.npy", height=3, width=3, frames=20)
+try:
+    pipeline.write_factors(Path("."), movie, None, 100)
+except Failure as failure:
+    print(failure)
+"""
+
+
+def test_a_loss_by_merging_that_loses_everything_is_named(analysis_python: Path) -> None:
+    """It is not said that the movie holds nothing but noise."""
+    answer = subprocess.run(
+        [analysis_python, "-B", "-c", CHECK_LOSS], cwd=HERE, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.startswith("merge_loss is 100 %, which loses all 2 components found in weak.npy")

@@ -85,7 +85,12 @@ def _parsed(name: str, content: bytes) -> Any:
 def _both_sides(file: str, index: int, region: Any) -> list[dict[str, Any]]:
     if not isinstance(region, dict) or not isinstance(region.get("acronym"), str):
         raise Failure(f"Region {index + 1} in {file} has no acronym; wfield's format has one.")
-    acronym = region["acronym"]
+    acronym, region_name = region["acronym"], str(region.get("name", region["acronym"]))
+    if not (acronym + region_name).isprintable():
+        raise Failure(
+            f"Region {index + 1} in {file} is called {ascii([acronym, region_name])[:80]}, which cannot be printed; "
+            "letters are right."
+        )
     try:
         label = int(np.int32(region.get("label", index + 1)))
     except (TypeError, ValueError, OverflowError):
@@ -102,7 +107,7 @@ def _both_sides(file: str, index: int, region: Any) -> list[dict[str, Any]]:
             )
         if (x[0], y[0]) != (x[-1], y[-1]):
             x, y = [*x, x[0]], [*y, y[0]]
-        described = {"acronym": acronym, "name": str(region.get("name", acronym)), "label": label}
+        described = {"acronym": acronym, "name": region_name, "label": label}
         sides.append({**described, "side": side, "x": x, "y": y})
     return sides
 

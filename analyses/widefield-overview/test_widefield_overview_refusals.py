@@ -36,6 +36,7 @@ def test_an_atlas_that_cannot_be_used_is_refused_in_one_sentence(analysis_python
         "endless": given("endless.json", region(label=float("inf"))),
         "label": given("label.json", region(label=10**12)),
         "digits": given("digits.json", region(left_x=[10**400, 0, 0])),
+        "zero": given("zero.json", region(name="A\0B")),
         "deep": given("deep.json", "[" * 100_000),
         "nowhere": given("nowhere.json", region(), nowhere),
         "locked": given("locked.zip", ""),
@@ -51,6 +52,7 @@ def test_an_atlas_that_cannot_be_used_is_refused_in_one_sentence(analysis_python
     assert said["endless"] == "The region A in endless.json has the label inf; a whole number of 32 bits is needed."
     assert said["label"].startswith("The region A in label.json has the label 1000000000000")
     assert said["digits"].startswith("The region A in digits.json needs left_x, a list of numbers in mm")
+    assert said["zero"].startswith("Region 1 in zero.json is called ['A', 'A\\x00B'], which cannot be printed")
     assert said["deep"].startswith("deep.json in the atlas is no JSON")
     assert said["nowhere"].startswith("The landmarks in landmarks-of-nowhere.json need name, x and y")
     assert said["locked"].startswith("The atlas locked.zip is no .zip file that can be read")
