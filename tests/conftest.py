@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -52,6 +53,13 @@ def _no_site_of_the_person_who_tests(monkeypatch: pytest.MonkeyPatch, tmp_path_f
     for name in ("NEUROCAAS_SITE", "NEUROCAAS_DATABASE_URL", "NEUROCAAS_STORE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "data-home"))
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_of_the_test_before() -> None:
+    """boto3 keeps those that it found in the environment first for as long as the process runs."""
+    if "boto3" in sys.modules:
+        sys.modules["boto3"].DEFAULT_SESSION = None  # type: ignore[attr-defined]
 
 
 def _point_django_at(url: str) -> None:

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from support.workflows import defaults, imported
+
 HERE = Path(__file__).parent
-
-
-def imported(path: Path) -> ModuleType:
-    """A module of this folder, imported under a name of its own: several analyses hold a generate.py."""
-    name = f"kalman_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 generate = imported(HERE / "sample" / "generate.py")
 dense = imported(HERE / "dense_gaussian.py")
@@ -62,9 +48,7 @@ def analyse(python: Path, folder: Path, observations: Path, *, parameters: Path 
     results.mkdir()
     scratch.mkdir()
     os.mkfifo(fifo)
-    schema = json.loads((HERE / "parameters.schema.json").read_text())["properties"]
-    complete = {name: entry["default"] for name, entry in schema.items()} | config
-    (folder / "config.json").write_text(json.dumps(complete))
+    (folder / "config.json").write_text(json.dumps(defaults(HERE) | config))
     variables = {
         "PATH": f"{python.parent}:/usr/bin:/bin",
         "HOME": str(scratch),

@@ -104,7 +104,7 @@ def test_large_images_and_long_recordings_are_made_small(locanmf: LocaNmf, sampl
 
 
 def test_progress_only_grows_and_figures_are_drawn(found: Outcome) -> None:
-    lines = found.report.splitlines()
+    lines = found.report
     told = [float(line.split()[1]) for line in lines]
     assert told == sorted(told)
     assert lines[-1].startswith("progress 1.000")

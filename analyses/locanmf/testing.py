@@ -3,72 +3,40 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from support import workflows
+from support.workflows import Array, Workflow, defaults, imported
+
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "parameters.schema.json").read_text())
-DEFAULTS = {name: value["default"] for name, value in SCHEMA["properties"].items()}
+DEFAULTS = defaults(HERE)
 REAL_ATLAS = Path(os.environ.get("NEUROCAAS_REAL_DATA", "/nonexistent")) / "allen-dorsal"
 SMALL = {"min_region_px": 40}  # regions of the sample are small
 
-Array = np.ndarray[Any, Any]
 Figures = Callable[[str, object], None]
-
-
-def imported(path: Path) -> ModuleType:
-    """A module of this folder, imported under a name of its own: several analyses hold a generate.py."""
-    name = f"locanmf_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
 
 generate = imported(HERE / "sample" / "generate.py")
 placement = imported(HERE / "placement.py")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one analysis left behind. sentence: of a failure, else empty."""
-
-    sentence: str
-    results: Path
-    report: str
-    output: str
-
+class Outcome(workflows.Outcome):
     @property
     def failure(self) -> str:
-        assert self.sentence, self.output
         assert not list(self.results.iterdir())
-        return self.sentence
-
-    def path(self, name: str) -> Path:
-        assert not self.sentence, self.sentence
-        return self.results / name
+        return super().failure
 
     @property
-    def summary(self) -> dict[str, Any]:
-        summary: dict[str, Any] = json.loads(self.path("summary.json").read_text())
-        return summary
-
-    def load(self, name: str) -> Array:
-        array: Array = np.load(self.path(name))
-        return array
+    def output(self) -> str:
+        return self.stdout + self.stderr
 
     def rows(self, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(self.path(name).read_text().splitlines()))
@@ -88,39 +56,10 @@ class Outcome:
         return [(row["region"], row["side"]) for row in self.rows("regions.csv")]
 
 
-def run_workflow(python: Path, home: Path, inputs: dict[str, Path], *, cores: int = 2, **config: Any) -> Outcome:
-    """The whole workflow as the platform runs it, by the contract's variables alone."""
-    results = home / "results"
-    results.mkdir(parents=True)
-    report = home / "report"
-    report.touch()
-    (home / "config.json").write_text(json.dumps(DEFAULTS | config))
-    variables = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(home),
-        "NEUROCAAS_CONFIG": str(home / "config.json"),
-        "NEUROCAAS_RESULTS": str(results),
-        "NEUROCAAS_SEED": "0",
-        "NEUROCAAS_CORES": str(cores),
-        "NEUROCAAS_MEMORY_MIB": "2048",
-        "NEUROCAAS_REPORT": str(report),
-        "PYTHONDONTWRITEBYTECODE": "1",  # the version's folder is read-only in the sandbox, and clean here
-        "PYTHONWARNINGS": "error::RuntimeWarning",  # no division by zero, no overflow
-    } | {f"NEUROCAAS_INPUT_{name.upper()}": str(path) for name, path in inputs.items()}
-    done = subprocess.run(
-        [str(python), str(HERE / "workflow.py")],
-        env=variables,
-        cwd=home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    lines = report.read_text().splitlines()
-    failures = [line.removeprefix("failure ") for line in lines if line.startswith("failure ")]
-    assert (done.returncode == 1) == bool(failures), done.stdout
-    assert "Traceback" not in done.stdout
-    return Outcome(sentence="".join(failures), results=results, report="\n".join(lines), output=done.stdout)
+def run_workflow(python: Path, folder: Path, inputs: dict[str, Path], **config: Any) -> Outcome:
+    """The whole workflow as the platform runs it."""
+    strictly = {"PYTHONWARNINGS": "error::RuntimeWarning"}  # no division by zero, no overflow
+    return Workflow(python, HERE, folder, Outcome, **strictly).run(inputs, config, cores=2)
 
 
 # Starting a Python with these libraries takes longer than an analysis, so one process makes many: line in, line out.
@@ -180,7 +119,16 @@ class LocaNmf:
         line = self.process.stdout.readline()
         assert line, "the worker ended; its traceback is on standard error"
         answer = json.loads(line)
-        return Outcome(sentence=answer["sentence"], results=results, report="", output=answer["output"])
+        sentence = answer["sentence"]
+        return Outcome(
+            status=1 if sentence else 0,
+            results=results,
+            report=[f"failure {sentence}"] if sentence else [],
+            stdout=answer["output"],
+            stderr="",
+            seconds=nan,
+            peak_mib=nan,
+        )
 
     def end(self) -> None:
         with self.process:  # closes its pipes and waits

@@ -5,51 +5,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from support import workflows
+from support.workflows import Array, Workflow
+
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "parameters.schema.json").read_text())
-DEFAULTS = {name: value["default"] for name, value in SCHEMA["properties"].items()}
-
-Array = np.ndarray[Any, Any]
-
-# A small process of its own starts the workflow, so that the peak is the workflow's and not this test run's.
-MEASURED = """
-import resource, subprocess, sys
-status = subprocess.run([sys.executable, *sys.argv[1:]]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-sys.exit(status)
-"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one run of the workflow left behind."""
-
-    status: int
-    results: Path
-    report: list[str]
-    stderr: str
-    peak_memory_mib: float
-
-    @property
-    def failure(self) -> str:
-        assert self.status == 1, self.stderr
-        assert "Traceback" not in self.stderr
-        (line,) = [line for line in self.report if line.startswith("failure ")]
-        return line.removeprefix("failure ")
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        assert self.status == 0, self.stderr
-        summary: dict[str, Any] = json.loads((self.results / "summary.json").read_text())
-        return summary
-
+class Outcome(workflows.Outcome):
     @property
     def route(self) -> str:
         return str(self.summary["method"]["route"])
@@ -57,55 +25,17 @@ class Outcome:
     @property
     def table(self) -> Array:
         """component, variance, ratio, cumulative"""
-        assert self.status == 0, self.stderr
-        return np.loadtxt(self.results / "explained_variance.csv", delimiter=",", skiprows=1, ndmin=2)
-
-    def load(self, name: str) -> Array:
-        assert self.status == 0, self.stderr
-        array: Array = np.load(self.results / name)
-        return array
+        return np.loadtxt(self.path("explained_variance.csv"), delimiter=",", skiprows=1, ndmin=2)
 
 
-class Pca:
-    """Runs the workflow as the platform does, by the contract's variables alone."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self.python, self.folder, self.runs = python, folder, 0
-
+class Pca(Workflow[Outcome]):
     def __call__(self, recording: Path, *, memory_mib: int = 1024, seed: int = 0, **config: Any) -> Outcome:
-        self.runs += 1
-        home = self.folder / f"run-{self.runs}"
-        results = home / "results"
-        results.mkdir(parents=True)
-        report = home / "report"
-        report.touch()
-        (home / "config.json").write_text(json.dumps(DEFAULTS | config))
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(home),
-            "NEUROCAAS_INPUT_RECORDING": str(recording),
-            "NEUROCAAS_CONFIG": str(home / "config.json"),
-            "NEUROCAAS_RESULTS": str(results),
-            "NEUROCAAS_SEED": str(seed),
-            "NEUROCAAS_MEMORY_MIB": str(memory_mib),
-            "NEUROCAAS_REPORT": str(report),
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",  # the version's folder is read-only in the sandbox, and clean here
-        }
-        command = [str(self.python), "-c", MEASURED, str(HERE / "workflow.py")]
-        done = subprocess.run(command, env=variables, cwd=home, capture_output=True, text=True, check=False)
-        return Outcome(
-            status=done.returncode,
-            results=results,
-            report=report.read_text().splitlines(),
-            stderr=done.stderr,
-            peak_memory_mib=float(done.stdout.splitlines()[-1]),
-        )
+        return self.run({"recording": recording}, config, memory_mib=memory_mib, seed=seed)
 
 
 @pytest.fixture
 def pca(analysis_python: Path, tmp_path: Path) -> Pca:
-    return Pca(analysis_python, tmp_path)
+    return Pca(analysis_python, HERE, tmp_path, Outcome)
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +128,7 @@ def test_a_movie_larger_than_its_memory_is_streamed_and_agrees_with_numpy(pca: P
     np.testing.assert_allclose(outcome.table[:, 1], squares[-6:][::-1] / (frames - 1), rtol=1e-5)
     np.testing.assert_allclose(outcome.table[:, 2], squares[-6:][::-1] / squares.sum(), rtol=1e-5)
     assert largest_angle(components, outcome.load("components.npy").reshape(6, -1).astype(float)) < 0.01
-    assert outcome.peak_memory_mib < 256
+    assert outcome.peak_mib < 256
 
 
 def test_the_same_seed_gives_the_same_bytes(pca: Pca, tmp_path: Path) -> None:

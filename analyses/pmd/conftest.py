@@ -14,7 +14,7 @@ from .testing import HERE, PLANT, QUICK, Outcome, Planted, Pmd
 
 @pytest.fixture
 def pmd(analysis_python: Path, tmp_path: Path) -> Pmd:
-    return Pmd(analysis_python, tmp_path)
+    return Pmd(analysis_python, HERE, tmp_path, Outcome)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def planted(python_of: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
 @pytest.fixture(scope="session")
 def ours(python_of: Callable[[str], Path], planted: Planted, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """What one core makes of the planted movie."""
-    return Pmd(python_of("pmd"), tmp_path_factory.mktemp("ours"))(planted.movie, cores=1, **QUICK)
+    return Pmd(python_of("pmd"), HERE, tmp_path_factory.mktemp("ours"), Outcome)(planted.movie, cores=1, **QUICK)
 
 
 @pytest.fixture(scope="session")

@@ -30,8 +30,8 @@ def test_it_comes_closer_to_the_truth_than_localmd(
         "figures",
         f"mean squared error over noise variance: pmd {error:.4f}, localmd {their_error:.4f}; "
         f"rank {summary['rank']} and {theirs['rank']}; compression {summary['compression_ratio']:.1f}; "
-        f"seconds {ours.seconds:.1f} (figures included) and {theirs['seconds']:.1f}, "
-        f"ratio {ours.seconds / theirs['seconds']:.2f}",
+        f"seconds {ours.own_seconds:.1f} (figures included) and {theirs['seconds']:.1f}, "
+        f"ratio {ours.own_seconds / theirs['seconds']:.2f}",
     )
     assert error <= their_error
     assert error < 0.05
@@ -78,11 +78,11 @@ def test_the_result_is_the_same_to_the_byte_on_any_number_of_cores(pmd: Pmd, our
 
 
 def test_the_results_are_what_the_blueprint_says(ours: Outcome, analysis_python: Path) -> None:
-    spatial, temporal = ours.load("spatial"), ours.load("temporal")
+    spatial, temporal = ours.load("spatial.npy"), ours.load("temporal.npy")
     rank = ours.summary["rank"]
     assert (spatial.shape, spatial.dtype) == ((40, 50, rank), np.float32)
     assert (temporal.shape, temporal.dtype) == ((rank, 600), np.float32)
-    scaled = (spatial / ours.load("noise")[..., None]).reshape(-1, rank)
+    scaled = (spatial / ours.load("noise.npy")[..., None]).reshape(-1, rank)
     np.testing.assert_allclose(scaled.T @ scaled, np.eye(rank), atol=1e-3)
     told = [float(line.split()[1]) for line in ours.report if line.startswith("progress")]
     assert told == sorted(told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,99 +11,35 @@ from typing import Any
 
 import numpy as np
 
+from support import workflows
+from support.workflows import Array, Workflow
+
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "parameters.schema.json").read_text())
-DEFAULTS = {name: value["default"] for name, value in SCHEMA["properties"].items()}
 QUICK = {"block_height": 20, "block_width": 20}  # the blocks of the small movies here
 
-Array = np.ndarray[Any, Any]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one run of the workflow left behind."""
-
-    status: int
-    results: Path
-    report: list[str]
-    stdout: str
-    stderr: str
-    peak_mib: float  # of all its processes together, what they share counted once; 0 if it was not watched
-
-    @property
-    def failure(self) -> str:
-        assert self.status == 1, self.stderr
-        assert "Traceback" not in self.stderr
-        (line,) = [line for line in self.report if line.startswith("failure ")]
-        return line.removeprefix("failure ")
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        assert self.status == 0, self.stderr
-        summary: dict[str, Any] = json.loads((self.results / "summary.json").read_text())
-        return summary
-
-    def load(self, name: str) -> Array:
-        assert self.status == 0, self.stderr
-        array: Array = np.load(self.results / f"{name}.npy")
-        return array
-
+class Outcome(workflows.Outcome):
     @cached_property
     def denoised(self) -> Array:
-        movie: Array = np.moveaxis(self.load("mean")[..., None] + self.load("spatial") @ self.load("temporal"), 2, 0)
+        movie: Array = np.moveaxis(
+            self.load("mean.npy")[..., None] + self.load("spatial.npy") @ self.load("temporal.npy"), 2, 0
+        )
         return movie
 
     @property
-    def seconds(self) -> float:
+    def own_seconds(self) -> float:
         """Of the analysis as its log tells it, without starting Python."""
         return float(self.stdout.rsplit("; ", 1)[1].split(" in all")[0])
 
 
-class Pmd:
-    """Runs the workflow as the platform does, by the contract's variables alone."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self.python, self.folder, self.runs = python, folder, 0
-
+class Pmd(Workflow[Outcome]):
     def __call__(self, movie: Path, *, cores: int = 2, seed: int = 0, watched: bool = False, **config: Any) -> Outcome:
-        """watched: for its memory, which takes a quarter of a core."""
-        self.runs += 1
-        home = self.folder / f"run-{self.runs}"
-        results = home / "results"
-        results.mkdir(parents=True)
-        report = home / "report"
-        report.touch()
-        (home / "config.json").write_text(json.dumps(DEFAULTS | config))
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "NEUROCAAS_INPUT_MOVIE": str(movie),
-            "NEUROCAAS_CONFIG": str(home / "config.json"),
-            "NEUROCAAS_RESULTS": str(results),
-            "NEUROCAAS_SEED": str(seed),
-            "NEUROCAAS_CORES": str(cores),
-            "NEUROCAAS_REPORT": str(report),
-            "OPENBLAS_NUM_THREADS": str(cores),  # as the platform sets it; the workflow wants 1 and has to see to it
-            "PYTHONDONTWRITEBYTECODE": "1",  # the version's folder is read-only in the sandbox, and clean here
-        }
-        with (home / "stdout").open("w") as out, (home / "stderr").open("w") as err:
-            command = [str(self.python), str(HERE / "workflow.py")]
-            process = subprocess.Popen(command, env=variables, cwd=home, stdout=out, stderr=err)
-            peak = most_memory_mib(process) if watched else 0.0
-            status = process.wait()
-        return Outcome(
-            status=status,
-            results=results,
-            report=report.read_text().splitlines(),
-            stdout=(home / "stdout").read_text(),
-            stderr=(home / "stderr").read_text(),
-            peak_mib=peak,
-        )
+        """watched: for the memory of all its processes together, which takes a quarter of a core."""
+        return self.run({"movie": movie}, config, cores=cores, seed=seed, watch=most_memory_mib if watched else None)
 
 
-def most_memory_mib(process: subprocess.Popen[bytes]) -> float:
-    """What it and its children hold, looked at until it ends."""
+def most_memory_mib(process: subprocess.Popen[str]) -> float:
+    """What it and its children hold, what they share counted once, looked at until it ends."""
     most = 0.0
     while process.poll() is None:
         most = max(most, memory_mib(process.pid))

@@ -12,83 +12,27 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.workflows import Array, Outcome, Workflow
+
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "parameters.schema.json").read_text())
-DEFAULTS = {name: value["default"] for name, value in SCHEMA["properties"].items()}
 RATE_HZ = 30.0
 
-Array = np.ndarray[Any, Any]
 Record = Callable[[str, object], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one run of the workflow left behind."""
-
-    status: int
-    results: Path
-    report: list[str]
-    stderr: str
-
-    @property
-    def failure(self) -> str:
-        assert self.status == 1, self.stderr
-        assert "Traceback" not in self.stderr
-        (line,) = [line for line in self.report if line.startswith("failure ")]
-        return line.removeprefix("failure ")
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        assert self.status == 0, self.stderr
-        summary: dict[str, Any] = json.loads((self.results / "summary.json").read_text())
-        return summary
-
-    def load(self, name: str) -> Array:
-        assert self.status == 0, self.stderr
-        array: Array = np.load(self.results / f"{name}.npy")
-        return array
-
-
-class Hemodynamics:
-    """Runs the workflow as the platform does, by the contract's variables alone."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self.python, self.folder, self.runs = python, folder, 0
-
+class Hemodynamics(Workflow[Outcome]):
     def __call__(self, spatial: Array | Path, temporal: Array | Path, **config: Any) -> Outcome:
-        self.runs += 1
-        home = self.folder / f"run-{self.runs}"
-        results = home / "results"
-        results.mkdir(parents=True)
-        report = home / "report"
-        report.touch()
         paths = {}
         for name, given in (("spatial", spatial), ("temporal", temporal)):
-            paths[name] = given if isinstance(given, Path) else home / f"{name}.npy"
+            paths[name] = given if isinstance(given, Path) else self.folder / f"{name}-{self.runs}.npy"
             if not isinstance(given, Path):
                 np.save(paths[name], given)
-        (home / "config.json").write_text(json.dumps(DEFAULTS | config))
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(home),
-            "NEUROCAAS_INPUT_SPATIAL": str(paths["spatial"]),
-            "NEUROCAAS_INPUT_TEMPORAL": str(paths["temporal"]),
-            "NEUROCAAS_CONFIG": str(home / "config.json"),
-            "NEUROCAAS_RESULTS": str(results),
-            "NEUROCAAS_REPORT": str(report),
-            "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",  # the version's folder is read-only in the sandbox, and clean here
-        }
-        command = [str(self.python), str(HERE / "workflow.py")]
-        done = subprocess.run(command, env=variables, cwd=home, capture_output=True, text=True, check=False)
-        return Outcome(
-            status=done.returncode, results=results, report=report.read_text().splitlines(), stderr=done.stderr
-        )
+        return self.run(paths, config)
 
 
 @pytest.fixture
 def hemodynamics(analysis_python: Path, tmp_path: Path) -> Hemodynamics:
-    return Hemodynamics(analysis_python, tmp_path)
+    return Hemodynamics(analysis_python, HERE, tmp_path, Outcome)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +94,11 @@ def correlations(a: Array, b: Array) -> Array:
 def test_blood_is_taken_off_and_activity_stays(hemodynamics: Hemodynamics, record_property: Record) -> None:
     data = planted()
     outcome = hemodynamics(data.spatial, data.temporal)
-    movie = outcome.load("U") @ outcome.load("SVTcorr")
+    movie = outcome.load("U.npy") @ outcome.load("SVTcorr.npy")
     truth = filtered(data.activity, 0.1, "highpass")
     before = correlations(filtered(data.activity + data.blood, 0.1, "highpass"), truth)
     after = correlations(movie, truth)
-    error = np.abs(outcome.load("rcoeffs") / data.coefficients - 1)
+    error = np.abs(outcome.load("rcoeffs.npy") / data.coefficients - 1)
     record_property("correlation with the planted activity, before", round(float(np.median(before)), 3))
     record_property("correlation with the planted activity, after", round(float(np.median(after)), 4))
     assert np.median(after) > 0.98
@@ -174,12 +118,12 @@ def test_it_agrees_with_a_regression_on_every_pixel_of_the_movie(hemodynamics: H
     violet = filtered(filtered(data.spatial @ data.temporal[:, 400:], 0.1, "highpass"), 14, "lowpass")
     blue, violet = (one - one.mean(axis=-1, keepdims=True) for one in (blue, violet))
     slope = (blue * violet).sum(-1) / (violet * violet).sum(-1)
-    np.testing.assert_allclose(outcome.load("rcoeffs"), slope, rtol=1e-4)
+    np.testing.assert_allclose(outcome.load("rcoeffs.npy"), slope, rtol=1e-4)
     # The corrected movie is the nearest to this one among those that the maps can show.
     maps = data.spatial.reshape(-1, data.spatial.shape[2])
     wanted = np.linalg.lstsq(maps, (blue - slope[..., None] * violet).reshape(len(maps), -1), rcond=None)[0]
-    np.testing.assert_allclose(maps @ outcome.load("SVTcorr"), maps @ wanted, atol=2e-6)
-    np.testing.assert_allclose(outcome.load("SVTcorr").mean(axis=1), 0, atol=1e-6)
+    np.testing.assert_allclose(maps @ outcome.load("SVTcorr.npy"), maps @ wanted, atol=2e-6)
+    np.testing.assert_allclose(outcome.load("SVTcorr.npy").mean(axis=1), 0, atol=1e-6)
 
 
 def test_it_agrees_with_wfield_where_they_do_the_same(
@@ -200,11 +144,11 @@ def test_it_agrees_with_wfield_where_they_do_the_same(
     with np.load(tmp_path / "answer.npz") as answer:
         theirs = dict(answer)
     maps = data.spatial.reshape(-1, data.spatial.shape[2])
-    ours, others = maps @ outcome.load("SVTcorr"), maps @ theirs["courses"]
+    ours, others = maps @ outcome.load("SVTcorr.npy"), maps @ theirs["courses"]
     difference = float(np.abs(ours - others).max() / np.abs(others).max())
     record_property("largest difference from wfield, relative", f"{difference:.1e}")
     assert difference < 1e-4
-    np.testing.assert_allclose(outcome.load("rcoeffs"), theirs["coefficients"], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(outcome.load("rcoeffs.npy"), theirs["coefficients"], rtol=1e-3, atol=1e-4)
 
 
 def test_a_heart_beat_needs_violet_at_blues_times(hemodynamics: Hemodynamics, record_property: Record) -> None:
@@ -220,7 +164,9 @@ def test_without_filters_slow_changes_stay(hemodynamics: Hemodynamics) -> None:
     spatial = np.concatenate([data.spatial, np.ones((14, 17, 1))], axis=2)
     temporal = np.concatenate([data.temporal, np.concatenate([drift, np.zeros(600)])[None]])
     kept, gone = (hemodynamics(spatial, temporal, highpass_hz=hz, lowpass_hz=0) for hz in (0, 0.1))
-    ends = [float((one.load("U") @ one.load("SVTcorr")).mean(axis=(0, 1))[-100:].mean()) for one in (kept, gone)]
+    ends = [
+        float((one.load("U.npy") @ one.load("SVTcorr.npy")).mean(axis=(0, 1))[-100:].mean()) for one in (kept, gone)
+    ]
     assert ends[0] > 0.02 > 0.01 > abs(ends[1])
 
 
@@ -229,10 +175,10 @@ def test_pixels_without_anything_get_no_coefficient(hemodynamics: Hemodynamics) 
     spatial = data.spatial.copy()
     spatial[:4] = 0
     outcome = hemodynamics(spatial, data.temporal)
-    assert not outcome.load("rcoeffs")[:4].any()
-    assert np.isfinite(outcome.load("SVTcorr")).all()
-    np.testing.assert_array_equal(outcome.load("SVT"), data.temporal[:, :300].astype(np.float32))
-    np.testing.assert_array_equal(outcome.load("U"), spatial.astype(np.float32))
+    assert not outcome.load("rcoeffs.npy")[:4].any()
+    assert np.isfinite(outcome.load("SVTcorr.npy")).all()
+    np.testing.assert_array_equal(outcome.load("SVT.npy"), data.temporal[:, :300].astype(np.float32))
+    np.testing.assert_array_equal(outcome.load("U.npy"), spatial.astype(np.float32))
 
 
 def test_the_same_input_gives_the_same_bytes(hemodynamics: Hemodynamics) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.workflows import Array, Outcome, Workflow
+
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "parameters.schema.json").read_text())
-DEFAULTS = {name: value["default"] for name, value in SCHEMA["properties"].items()}
 
-Array = np.ndarray[Any, Any]
 Record = Callable[[str, object], None]
-
-# A small process of its own starts the workflow, so that the peak is the workflow's and not this test run's.
-MEASURED = """
-import resource, subprocess, sys
-status = subprocess.run([sys.executable, *sys.argv[1:]]).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-sys.exit(status)
-"""
-
 
 # Every file in a folder holds the same frames, whole and in pieces.
 OPENED = """
@@ -47,82 +36,14 @@ print(len(files), "files")
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one run of the workflow left behind."""
-
-    status: int
-    results: Path
-    report: list[str]
-    stdout: str
-    stderr: str
-    seconds: float
-
-    @property
-    def failure(self) -> str:
-        assert self.status == 1, self.stderr
-        assert "Traceback" not in self.stderr
-        (line,) = [line for line in self.report if line.startswith("failure ")]
-        return line.removeprefix("failure ")
-
-    @property
-    def summary(self) -> dict[str, Any]:
-        assert self.status == 0, self.stderr
-        summary: dict[str, Any] = json.loads((self.results / "summary.json").read_text())
-        return summary
-
-    @property
-    def peak_memory_mib(self) -> float:
-        assert self.status == 0, self.stderr
-        return float(self.stdout.splitlines()[-1])
-
-    def load(self, name: str) -> Array:
-        assert self.status == 0, self.stderr
-        array: Array = np.load(self.results / name)
-        return array
-
-
-class Motion:
-    """Runs the workflow as the platform does, by the contract's variables alone."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self.python, self.folder, self.runs = python, folder, 0
-
+class Motion(Workflow[Outcome]):
     def __call__(self, recording: Path, *, memory_mib: int = 1024, cores: int = 2, **config: Any) -> Outcome:
-        self.runs += 1
-        home = self.folder / f"run-{self.runs}"
-        results = home / "results"
-        results.mkdir(parents=True)
-        report = home / "report"
-        report.touch()
-        (home / "config.json").write_text(json.dumps(DEFAULTS | config))
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(home),
-            "NEUROCAAS_INPUT_RECORDING": str(recording),
-            "NEUROCAAS_CONFIG": str(home / "config.json"),
-            "NEUROCAAS_RESULTS": str(results),
-            "NEUROCAAS_CORES": str(cores),
-            "NEUROCAAS_MEMORY_MIB": str(memory_mib),
-            "NEUROCAAS_REPORT": str(report),
-            "PYTHONDONTWRITEBYTECODE": "1",  # the version's folder is read-only in the sandbox, and clean here
-        }
-        command = [str(self.python), "-c", MEASURED, str(HERE / "workflow.py")]
-        began = time.perf_counter()
-        done = subprocess.run(command, env=variables, cwd=home, capture_output=True, text=True, check=False)
-        return Outcome(
-            status=done.returncode,
-            results=results,
-            report=report.read_text().splitlines(),
-            stdout=done.stdout,
-            stderr=done.stderr,
-            seconds=time.perf_counter() - began,
-        )
+        return self.run({"recording": recording}, config, cores=cores, memory_mib=memory_mib)
 
 
 @pytest.fixture
 def motion(analysis_python: Path, tmp_path: Path) -> Motion:
-    return Motion(analysis_python, tmp_path)
+    return Motion(analysis_python, HERE, tmp_path, Outcome)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -282,7 +203,7 @@ def test_memory_does_not_grow_with_the_recording(motion: Motion, tmp_path: Path,
             for _ in range(times):
                 file.write(scene.tobytes())
         outcome = motion(path, memory_mib=300, cores=1)
-        peaks[times] = outcome.peak_memory_mib
+        peaks[times] = outcome.peak_mib
         record_property(f"peak memory (MiB), {path.stat().st_size / 2**20:.0f} MiB of recording", round(peaks[times]))
         path.unlink()
         (outcome.results / "corrected.npy").unlink()

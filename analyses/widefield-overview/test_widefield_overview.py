@@ -7,83 +7,33 @@ import json
 import subprocess
 import zipfile
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from support import workflows
+from support.workflows import Array, Workflow
+
 HERE = Path(__file__).parent
-SCHEMA = json.loads((HERE / "parameters.schema.json").read_text())
-DEFAULTS = {name: value["default"] for name, value in SCHEMA["properties"].items()}
 LANDMARKS = {"OB_left": (-1.95, -3.45), "OB_center": (0, -3.45), "OB_right": (1.95, -3.45), "RSP_base": (0, 3.2)}
 
-Array = np.ndarray[Any, Any]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one run of the workflow left behind."""
-
-    status: int
-    results: Path
-    report: list[str]
-    stderr: str
-
-    @property
-    def failure(self) -> str:
-        assert self.status == 1, self.stderr
-        assert "Traceback" not in self.stderr
-        (line,) = [line for line in self.report if line.startswith("failure ")]
-        return line.removeprefix("failure ")
-
-    def document(self, name: str) -> dict[str, Any]:
-        assert self.status == 0, self.stderr
-        document: dict[str, Any] = json.loads((self.results / name).read_text())
-        return document
-
+class Outcome(workflows.Outcome):
     @property
     def mean(self) -> Array:
-        assert self.status == 0, self.stderr
-        mean: Array = np.load(self.results / "mean.npy")
-        return mean
+        return self.load("mean.npy")
 
 
-class Overview:
-    """Runs the workflow as the platform does, by the contract's variables alone."""
-
-    def __init__(self, python: Path, folder: Path) -> None:
-        self.python, self.folder, self.runs = python, folder, 0
-
+class Overview(Workflow[Outcome]):
     def __call__(self, recording: Path, *, inputs: dict[str, Path] | None = None, **config: Any) -> Outcome:
-        self.runs += 1
-        home = self.folder / f"run-{self.runs}"
-        results = home / "results"
-        results.mkdir(parents=True)
-        report = home / "report"
-        report.touch()
-        (home / "config.json").write_text(json.dumps(DEFAULTS | config))
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(home),
-            "NEUROCAAS_INPUT_RECORDING": str(recording),
-            "NEUROCAAS_CONFIG": str(home / "config.json"),
-            "NEUROCAAS_RESULTS": str(results),
-            "NEUROCAAS_REPORT": str(report),
-            "PYTHONDONTWRITEBYTECODE": "1",  # the version's folder is read-only in the sandbox, and clean here
-        }
-        variables |= {f"NEUROCAAS_INPUT_{name.upper()}": str(path) for name, path in (inputs or {}).items()}
-        command = [str(self.python), str(HERE / "workflow.py")]
-        done = subprocess.run(command, env=variables, cwd=home, capture_output=True, text=True, check=False)
-        return Outcome(
-            status=done.returncode, results=results, report=report.read_text().splitlines(), stderr=done.stderr
-        )
+        return self.run({"recording": recording} | (inputs or {}), config)
 
 
 @pytest.fixture
 def overview(analysis_python: Path, tmp_path: Path) -> Overview:
-    return Overview(analysis_python, tmp_path)
+    return Overview(analysis_python, HERE, tmp_path, Outcome)
 
 
 @pytest.fixture

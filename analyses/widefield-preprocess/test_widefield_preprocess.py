@@ -4,40 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neurocaas.blueprint import Family, read_version
+from support.workflows import Array, Outcome, Workflow
 
 ANALYSES = Path(__file__).resolve().parent.parent
 STEPS = {"motion": "widefield-motion", "pmd": "pmd", "hemodynamics": "widefield-hemodynamics"}
 RATE_HZ = 30.0
 
-Array = np.ndarray[Any, Any]
-
 
 def _family() -> Family:
     children = {step: Family(version=read_version(ANALYSES / name)) for step, name in STEPS.items()}
     return Family(version=read_version(ANALYSES / "widefield-preprocess"), children=children)
-
-
-def _run(python: Path, name: str, config: dict[str, Any], folder: Path, **inputs: Path) -> tuple[Path, float]:
-    """The folder of results, and how many seconds it took."""
-    results = folder / name
-    results.mkdir()
-    (folder / f"{name}.json").write_text(json.dumps(config))
-    variables = {f"NEUROCAAS_INPUT_{key.upper()}": str(path) for key, path in inputs.items()}
-    variables |= {"NEUROCAAS_CONFIG": str(folder / f"{name}.json"), "NEUROCAAS_RESULTS": str(results)}
-    variables |= {"PATH": "/usr/bin:/bin", "HOME": str(folder), "NEUROCAAS_CORES": "2", "OMP_NUM_THREADS": "2"}
-    began = time.perf_counter()
-    command = [str(python), "-B", str(ANALYSES / name / "workflow.py")]
-    done = subprocess.run(command, env=variables, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return results, time.perf_counter() - began
 
 
 def _correlations(movie: Array, truth: Array) -> Array:
@@ -72,13 +54,15 @@ def test_the_planted_activity_comes_out_no_worse_than_with_wfield(
     seconds = {}
     inputs = {"recording": recording}
     for step, name in STEPS.items():
-        folder, seconds[step] = _run(python_of(name), name, family.config_of(step, config), tmp_path, **inputs)
+        workflow = Workflow(python_of(name), ANALYSES / name, tmp_path / name, Outcome)
+        outcome = workflow.run(inputs, family.config_of(step, config), cores=2)
+        seconds[step] = outcome.seconds
         following = {"motion": "pmd", "pmd": "hemodynamics"}.get(step)
         outputs = family.children[step].version.blueprint.outputs
         if following:
             wires = family.wires[following]
-            inputs = {key: folder / outputs[wire.name].pattern for key, wire in wires.items()}
-    maps, courses = (np.load(folder / name) for name in ("U.npy", "SVTcorr.npy"))
+            inputs = {key: outcome.path(outputs[wire.name].pattern) for key, wire in wires.items()}
+    maps, courses = (outcome.load(name) for name in ("U.npy", "SVTcorr.npy"))
 
     peer = tmp_path / "peer"
     peer.mkdir()

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.workflows import defaults
+
 # Runs in the analysis' own environment, in its folder. A bug shows as the name of its exception.
 RUN = """
 import json, sys
@@ -43,14 +45,12 @@ def said_of(python: Path, analysis: Path, cases: Mapping[str, Case], folder: Pat
 
     Asserts that nothing is left in the results of what was refused.
     """
-    schema = json.loads((analysis / "parameters.schema.json").read_text())
-    defaults = {name: value["default"] for name, value in schema["properties"].items()}
     asked = {}
     for number, (name, case) in enumerate(cases.items()):
         results = folder / f"results-{number}"
         results.mkdir()
         inputs = {key: str(path) for key, path in case.inputs.items()}
-        asked[name] = {"inputs": inputs, "config": defaults | dict(case.config), "results": str(results)}
+        asked[name] = {"inputs": inputs, "config": defaults(analysis) | dict(case.config), "results": str(results)}
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     answer = subprocess.run(
         [str(python), "-c", RUN.format(module=module)],
