@@ -22,9 +22,10 @@ Record = Callable[[str, object], None]
 
 class Hemodynamics(Workflow[Outcome]):
     def __call__(self, spatial: Array | Path, temporal: Array | Path, **config: Any) -> Outcome:
-        paths = {}
+        paths, folder = {}, self.folder / f"given-{self.runs}"
+        folder.mkdir()
         for name, given in (("spatial", spatial), ("temporal", temporal)):
-            paths[name] = given if isinstance(given, Path) else self.folder / f"{name}-{self.runs}.npy"
+            paths[name] = given if isinstance(given, Path) else folder / f"{name}.npy"
             if not isinstance(given, Path):
                 np.save(paths[name], given)
         return self.run(paths, config)
