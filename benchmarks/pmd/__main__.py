@@ -35,7 +35,7 @@ class Size(NamedTuple):
         return f"{self.frames:,} x {self.height} x {self.width}"
 
 
-SIZES = (Size(600, 80, 80, beside_localmd=True), Size(1500, 120, 120, beside_localmd=True), Size(3000, 200, 200))
+SIZES = (Size(600, 80, 80, beside_localmd=True), Size(1500, 120, 120, beside_localmd=True), Size(2000, 160, 160))
 PAPER = Size(9000, 500, 600, cores=(2,))
 
 

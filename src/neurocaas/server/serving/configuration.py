@@ -20,7 +20,7 @@ from neurocaas.settings import Settings
 WEB = Path(__file__).resolve().parents[1] / "web"
 MOST_BODY_BYTES = 16 << 20  # of what does not come as an upload: a sweep of ten thousand points is smaller
 DATABASE_CONNECTIONS = 20
-DATABASE_WAIT_SECONDS = 10  # less than any proxy and client waits, so that they hear that the site is busy
+DATABASE_WAIT_SECONDS = 30  # longer than a burst of work, shorter than proxies and clients wait: they hear of it
 LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 # Providers of OpenID Connect that a site may offer; each is on once its client's id and secret are in the environment.
 IDENTITY_PROVIDERS = ("orcid", "github", "google")
