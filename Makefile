@@ -75,7 +75,7 @@ serve: packages-to-run .venv/.running compiled ## serve a site on this machine: 
 	@[ -d $(SITE) ] || $(BIN)/neurocaas init $(SITE)
 	@exec $(BIN)/neurocaas --site $(SITE) serve
 
-check: .venv/.development compiled ## format, lint, types, import rules, unit tests: about a minute
+check: .venv/.development compiled ## format, lint, types, import rules, unit tests: some minutes
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(CORES) --output-sync=target \
 	    check-types check-unit check-format check-lint check-imports
 	$(LABEL) 'check: all well'
