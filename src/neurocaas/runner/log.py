@@ -56,6 +56,7 @@ class Log:
         self._tail: deque[bytearray] = deque()
         self._tail_held = 0
         self._last = b""
+        self._told: tuple[object, object] = (None, "")
         self.segments = 0
         self.dropped_bytes = 0
 
@@ -116,7 +117,10 @@ class Log:
         del self._pending[: len(now)]
 
     def finish(self) -> None:
-        """Store all that is kept and not yet stored: the last lines are never lost. Raises StorageFailed."""
+        """Store all that is kept and not yet stored: the last lines and the last progress are never lost.
+
+        Raises StorageFailed.
+        """
         tail = self._cut_tail()
         while self._pending:
             self.flush()
@@ -128,7 +132,7 @@ class Log:
             piece = tail[start : start + self._segment_bytes]
             self._segment(self._decoder.decode(piece, final=start + len(piece) == len(tail)))
         rest = self._decoder.decode(b"", final=True)
-        if rest or not self.segments:
+        if rest or not self.segments or _news(self._status()) != self._told:
             self._segment(rest)
 
     def _cut_tail(self) -> bytes:
@@ -150,7 +154,14 @@ class Log:
 
     def _segment(self, text: str) -> None:
         number = self.segments + 1
-        segment = {"sequence": number, "time": timestamp(), **self._status(), "text": text}
+        status = self._status()
+        segment = {"sequence": number, "time": timestamp(), **status, "text": text}
         self._store.put(keys.log_segment(self._prefix, number), json.dumps(segment, ensure_ascii=False).encode())
         self.segments = number
+        self._told = _news(status)
         self._stored()
+
+
+def _news(status: dict[str, object]) -> tuple[object, object]:
+    """What a reader would miss if no segment told it; usage is in the exit record too."""
+    return status["progress"], status["message"]

@@ -51,6 +51,17 @@ def test_a_flush_without_text_is_a_heartbeat(store: Store) -> None:
     assert log.segments == 2
 
 
+def test_the_last_progress_is_told_even_if_no_text_came_with_it(store: Store) -> None:
+    status: dict[str, object] = {"progress": 0.0, "message": "reading", "usage": {}}
+    log = Log(store, PREFIX, status=lambda: status, stored=lambda: None)
+    log.flush()
+    status = {"progress": 1.0, "message": "done", "usage": {}}
+    log.finish()
+    log.finish()
+    last = json.loads(store.get(keys.log_segment(PREFIX, 2)))
+    assert (log.segments, last["progress"], last["message"]) == (2, 1.0, "done")
+
+
 def test_a_character_is_never_cut_at_a_segments_border(store: Store) -> None:
     text = "aé漢🧠" * 9
     log = make(store, head=1000)
