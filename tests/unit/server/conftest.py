@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,29 @@ def analysis(tmp_path: Path) -> Path:
     (folder / "requirements.lock").write_text("")
     (folder / "workflow.py").write_text("print(1)\n")
     return folder
+
+
+@pytest.fixture
+def pool_of_one(
+    postgresql_server: str, postgresql_template: str, point_django_at: Callable[[str], None]
+) -> Iterator[None]:
+    """A database on PostgreSQL behind a pool of one connection, for which nobody waits long."""
+    import psycopg
+    from django.db import connections
+
+    from neurocaas.server.serving import configuration
+
+    name = f"pooled_{os.getpid()}"
+    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{postgresql_template}"')
+        point_django_at(f"{postgresql_server}/{name}")
+        pooled = configuration._for_many_threads(connections.databases["default"])
+        pooled["OPTIONS"]["pool"] |= {"max_size": 1, "timeout": 0.2}
+        connections.databases["default"] = pooled
+        yield
+        connections["default"].close()
+        connections["default"].close_pool()  # type: ignore[attr-defined]
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(scope="session")

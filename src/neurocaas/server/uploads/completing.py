@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from neurocaas.errors import NotFound, NotNow, Refused
 from neurocaas.server.jobs.kinds import HEAD_BYTES, ZIP_TAIL_BYTES, Look, look
@@ -48,8 +48,10 @@ def complete(
     if digests:
         _expect(upload, digests)
     if upload.state in ARRIVING:
+        check = desk.checks.start(upload.id, partial(finish, desk, upload.id))
+        connection.close()  # many who wait here would otherwise hold all of those that the checks need
         with contextlib.suppress(TookTooLong):
-            desk.checks.start(upload.id, partial(finish, desk, upload.id)).result(patience.total_seconds())
+            check.result(patience.total_seconds())
         upload.refresh_from_db()
         if digests and upload.state == State.COMPLETE:
             _expect(upload, digests)  # what the check did not know yet

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -27,28 +26,16 @@ BROWSED = {"headers": {"Accept": "text/html"}}
 
 
 @pytest.fixture
-def exhausted(
-    postgresql_server: str, postgresql_template: str, point_django_at: Callable[[str], None]
-) -> Iterator[threading.Event]:
-    """The database behind a pool of one connection, which another thread holds until the event is set."""
-    name = f"busy_{os.getpid()}"
-    with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{postgresql_template}"')
-        point_django_at(f"{postgresql_server}/{name}")
-        pooled = configuration._for_many_threads(connections.databases["default"])
-        pooled["OPTIONS"]["pool"] |= {"max_size": 1, "timeout": 0.2}
-        connections.databases["default"] = pooled
-        held, free = threading.Event(), threading.Event()
-        holder = threading.Thread(target=_hold, args=(held, free))
-        holder.start()
-        assert held.wait(30)
-        with override_settings(ALLOWED_HOSTS=["testserver"]):
-            yield free
-        free.set()
-        holder.join(30)
-        connections["default"].close()
-        connections["default"].close_pool()  # type: ignore[attr-defined]
-        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+def exhausted(pool_of_one: None) -> Iterator[threading.Event]:
+    """The pool's connection is held by another thread until the event is set."""
+    held, free = threading.Event(), threading.Event()
+    holder = threading.Thread(target=_hold, args=(held, free))
+    holder.start()
+    assert held.wait(30)
+    with override_settings(ALLOWED_HOSTS=["testserver"]):
+        yield free
+    free.set()
+    holder.join(30)
 
 
 def _hold(held: threading.Event, free: threading.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,6 +71,14 @@ def test_content_that_the_group_has_is_not_sent_again(lab: Lab) -> None:
     assert upload.item is not None
     assert upload.item.content_id == folder.content_id
     assert upload.item.name == "other"
+
+
+@pytest.mark.postgresql
+@pytest.mark.usefixtures("pool_of_one")
+def test_who_waits_for_a_check_leaves_it_a_connection(tmp_path: Path) -> None:
+    from support.uploads import file_lab
+
+    assert file_lab(tmp_path).bring("a.npy", b"some").content.size_bytes == 4
 
 
 def test_nobody_learns_what_another_group_has(lab: Lab) -> None:
