@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 # so long has ended; a report that names it again (its provider did not answer for a while) puts that right.
 VANISHED = timedelta(minutes=5)
 VANISHED_REASON = "Its provider told of it no more."
+# What nothing changed of is written again, and looked at for what is wrong, this often: rules count in minutes.
+CLOSELY = timedelta(minutes=1)
 AT_ONCE = 100  # rows of one statement, of which SQLite takes a limited number of values
 REPORTED = ("ended_at", "instance_type", "price_nanodollars_per_hour", "reason", "save_price", "seen_at", "started_at")
 Serving = InstanceRecord.attempts.through  # the rows that join instances and attempts
@@ -39,12 +41,19 @@ class Recording:
     provider: Supplier
     rules: HardwareSettings
     _said: set[tuple[str, Flag]] = field(default_factory=set)  # what this process has said in its log
+    _noted: dict[str, Instance] = field(default_factory=dict)  # by their names, as they were reported last
+    _looked_closely: datetime | None = None
 
     def look(self, now: datetime) -> None:
         """One pass: as many queries for one instance as for a hundred."""
-        note(self.provider.instances(), now)
-        _end_vanished(now)
-        self._flag(now)
+        reports = {_name(one): one for one in self.provider.instances()}
+        closely = self._looked_closely is None or now - self._looked_closely >= CLOSELY
+        note([one for name, one in reports.items() if closely or one != self._noted.get(name)], now)
+        self._noted = reports
+        if closely:
+            _end_vanished(now)
+            self._flag(now)
+            self._looked_closely = now
 
     def _flag(self, now: datetime) -> None:
         said = set()
