@@ -28,8 +28,10 @@ def latest(store: Store, prefix: str, *, after: int = -1) -> Latest | None:
     """
     if after < 0:
         after = max(numbers(store, prefix), default=0) - 1
+        if after < 0:
+            return None
     newest: dict[str, Any] = {}
-    for _, found in segments(store, prefix, after=max(0, after)):
+    for _, found in segments(store, prefix, after=after):
         newest = found
     if not newest:
         return None
