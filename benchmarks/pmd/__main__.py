@@ -22,19 +22,35 @@ ANALYSIS = Path(__file__).parents[2] / "analyses" / "pmd"
 
 
 class Size(NamedTuple):
-    """Of a movie, on how many cores, and whether localmd, which needs it in memory several times, does it too."""
+    """Of a movie, on how many cores, and whether localmd, which needs it in memory several times, does it too.
+
+    sample_bytes: 2 as a camera stores it (uint16), 4 as motion correction hands it on (float32).
+    """
 
     frames: int
     height: int
     width: int
     cores: tuple[int, ...] = (1, 2)
     beside_localmd: bool = False
+    sample_bytes: int = 2
 
     @property
     def name(self) -> str:
         return f"{self.frames:,} x {self.height} x {self.width}"
 
 
+# In pieces of time, so that the movie is never held.
+TO_SINGLE = """
+import sys, numpy as np
+from pathlib import Path
+stored = Path(sys.argv[1]) / "calcium.npy"
+movie = np.load(stored, mmap_mode="r")
+single = np.lib.format.open_memmap(stored.with_suffix(".new"), "w+", np.float32, movie.shape)
+for start in range(0, len(movie), 100):
+    single[start : start + 100] = movie[start : start + 100]
+single.flush()
+stored.with_suffix(".new").rename(stored)
+"""
 SIZES = (Size(600, 80, 80, beside_localmd=True), Size(1500, 120, 120, beside_localmd=True), Size(2000, 160, 160))
 PAPER = Size(9000, 500, 600, cores=(2,))
 
@@ -68,9 +84,9 @@ def parse_options() -> argparse.Namespace:
 def larger_than_a_tenth_of_memory() -> Size:
     """Narrow and long, so that blocks are few."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    frames, width = 9000, 160
-    height = int(1.05 * memory / 10 / (2 * frames * width)) // 40 * 40 + 40
-    return Size(frames, height, width, cores=(2,))
+    frames, width, sample_bytes = 9000, 160, 4
+    height = int(1.05 * memory / 10 / (sample_bytes * frames * width)) // 40 * 40 + 40
+    return Size(frames, height, width, cores=(2,), sample_bytes=sample_bytes)
 
 
 def measure(size: Size, environment: Environment, folder: Path) -> list[Run]:
@@ -78,6 +94,8 @@ def measure(size: Size, environment: Environment, folder: Path) -> list[Run]:
     generate = f"import sys; sys.path.insert(0, {str(ANALYSIS / 'sample')!r}); from pathlib import Path; "
     generate += f"from generate import write; write(Path({str(folder)!r}), *{size[:3]!r}, truth=True)"
     subprocess.run([environment.python, "-B", "-c", generate], check=True)
+    if size.sample_bytes == 4:
+        subprocess.run([environment.python, "-B", "-c", TO_SINGLE, folder], check=True)
     runs = [run_pmd(environment, folder, size.name, cores) for cores in size.cores]
     if size.beside_localmd:
         runs.append(run_localmd(environment, folder, size.name))
@@ -88,7 +106,7 @@ def measure(size: Size, environment: Environment, folder: Path) -> list[Run]:
 
 def table(runs: list[Run]) -> str:
     lines = [
-        "Penalized matrix decomposition, blocks of 40 x 40; MB of the recording as it is stored (uint16)",
+        "Penalized matrix decomposition, blocks of 40 x 40; MB of the recording as it is stored",
         (
             f"{'movie':>18}  {'by':>14}  {'seconds':>8}  {'MB/s':>6}  {'1 core / this':>13}  "
             f"{'memory MiB':>10}  {'3 rows MiB':>10}  {'error':>7}  {'rank':>5}  {'compression':>11}"
