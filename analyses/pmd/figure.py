@@ -82,8 +82,8 @@ def _example(left: LeftOver) -> tuple[int, int]:
 
 def _components(found: Decomposed) -> Array:
     counts, blocks = np.zeros(found.mean.shape), np.zeros(found.mean.shape)
-    for block, parts in zip(found.tiling.blocks, found.parts, strict=True):
-        counts[block.rows, block.columns] += parts.maps.shape[1]
+    for block, maps in zip(found.tiling.blocks, found.maps, strict=True):
+        counts[block.rows, block.columns] += maps.shape[1]
         blocks[block.rows, block.columns] += 1
     return np.asarray(counts / blocks)
 

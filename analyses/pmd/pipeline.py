@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from background import background_courses
 from blocks import Tiling, tile
-from decomposition import Method, Parts, Thresholds
+from decomposition import Method, Thresholds
 from job import Failure, Job, progress
-from merging import merge
+from merging import Courses, merge
 from noise import FEWEST_FRAMES
 from recording import Array, luminance, open_recording
 from residual import LeftOver, measure
@@ -55,11 +55,12 @@ class Decomposed:
     """A movie in parts: where each block lies and what was found in it, with the maps of mean and noise."""
 
     tiling: Tiling
-    parts: list[Parts]  # of each block
+    maps: list[Array]  # of each block: (pixels, its components)
+    courses: Courses  # of all blocks' components, and the background's after them
+    failures: int  # parts that looked like noise, over all blocks
     mean: Array  # (height, width)
     noise: Array  # (height, width), standard deviation
     background_maps: Array  # (height, width, background_rank)
-    background: Array  # (background_rank, frames)
     thresholds: Thresholds
 
 
@@ -73,7 +74,8 @@ def main(job: Job) -> None:
         movie = as_rows(recording, Path(scratch), _between(0.0, 0.1))
         _log(f"{movie.name}: {movie.frames:,} frames of {movie.height} x {movie.width} pixels, {cores} core(s)")
         clock.lap("unpack")
-        found = decompose(movie, parameters, cores, job.seed, clock)
+        courses = Courses(Path(scratch) / "courses.raw", movie.frames)
+        found = decompose(movie, parameters, cores, job.seed, clock, courses)
         progress(0.85, "merging the blocks")
         rank = write_factors(job.results, movie, found, parameters.merge_loss)
         clock.lap("merge")
@@ -93,7 +95,7 @@ def main(job: Job) -> None:
     progress(1.0, f"rank {rank}")
 
 
-def decompose(movie: Rows, parameters: Parameters, cores: int, seed: int, clock: Clock) -> Decomposed:
+def decompose(movie: Rows, parameters: Parameters, cores: int, seed: int, clock: Clock, courses: Courses) -> Decomposed:
     """All blocks, one row of them after the other. Each half of a row is read once and serves two grids."""
     tiling = tile(
         movie.height,
@@ -112,28 +114,33 @@ def decompose(movie: Rows, parameters: Parameters, cores: int, seed: int, clock:
     )
     shape = (movie.height, movie.width)
     mean, noise = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    maps = np.empty((*shape, len(shared.background)), np.float32)
-    parts: list[Parts] = []
+    background = np.empty((*shape, len(shared.background)), np.float32)
+    maps: list[Array] = []
+    failures = 0
     with crew(shared, cores) as workers:
         largest = max((block.shape for block in tiling.blocks), key=lambda sides: sides[0] * sides[1])
         thresholds = thresholds_from_noise(workers, largest, _between(0.1, 0.15))
         clock.lap("thresholds")
         tell = _between(0.15, 0.85)
         for number, half in enumerate(tiling.halves):
-            _fill(movie, workers, number, half, (mean, noise, maps))
+            _fill(movie, workers, number, half, (mean, noise, background))
             clock.lap("read")
             ready = tiling.ready(number)
             for answer in workers.map(decompose_block, [(block, thresholds) for block in ready]):
-                parts.append(answer)
-                tell(len(parts) / len(tiling.blocks), "decomposing blocks")
+                maps.append(answer.maps)
+                courses.append(answer.courses)
+                failures += answer.failures
+                tell(len(maps) / len(tiling.blocks), "decomposing blocks")
             clock.lap("blocks")
+    courses.append(shared.background)
     return Decomposed(
         tiling=tiling,
-        parts=parts,
+        maps=maps,
+        courses=courses,
+        failures=failures,
         mean=mean,
         noise=noise,
-        background_maps=maps,
-        background=shared.background,
+        background_maps=background,
         thresholds=thresholds,
     )
 
@@ -155,12 +162,12 @@ def _fill(movie: Rows, workers: Crew, number: int, half: slice, maps: tuple[Arra
 
 def write_factors(folder: Path, movie: Rows, found: Decomposed, merge_loss: float) -> int:
     """spatial.npy, temporal.npy, mean.npy and noise.npy. mean + spatial @ temporal is the denoised movie. The rank."""
-    parts, courses = assembled(movie, found)
-    merged = merge(parts, courses, loss=merge_loss / 100 * movie.height * movie.width * movie.frames)
+    parts = assembled(movie, found)
+    merged = merge(parts, found.courses, loss=merge_loss / 100 * movie.height * movie.width * movie.frames)
     rank = len(merged.temporal)
-    if not rank and len(courses):
+    if not rank and found.courses.count:
         raise Failure(
-            f"merge_loss is {merge_loss:g} %, which loses all {len(courses)} components found in {movie.name}; "
+            f"merge_loss is {merge_loss:g} %, which loses all {found.courses.count} components found in {movie.name}; "
             "a smaller one is needed."
         )
     if not rank:
@@ -181,24 +188,22 @@ def write_factors(folder: Path, movie: Rows, found: Decomposed, merge_loss: floa
     return rank
 
 
-def assembled(movie: Rows, found: Decomposed) -> tuple[csr_array, Array]:
-    """The weighted sum of the blocks in units of the noise: sparse maps (pixels, parts), courses (parts, frames)."""
-    numbers = np.arange(movie.height * movie.width).reshape(movie.height, movie.width)
+def assembled(movie: Rows, found: Decomposed) -> csr_array:
+    """The maps (pixels, parts) of which, times `found.courses`, the movie is the sum, in units of the noise."""
+    numbers = np.arange(movie.height * movie.width, dtype=np.int32).reshape(movie.height, movie.width)
     values, pixels, columns = [], [], []
     count = 0
     weights = found.tiling.weights(movie.height, movie.width)
-    for block, weight, parts in zip(found.tiling.blocks, weights, found.parts, strict=True):
-        rank = parts.maps.shape[1]
-        values.append((parts.maps * weight.reshape(-1, 1)).ravel())
+    for block, weight, maps in zip(found.tiling.blocks, weights, found.maps, strict=True):
+        rank = maps.shape[1]
+        values.append((maps * weight.reshape(-1, 1)).ravel())
         pixels.append(np.repeat(numbers[block.rows, block.columns].ravel(), rank))
-        columns.append(np.tile(np.arange(count, count + rank), weight.size))
+        columns.append(np.tile(np.arange(count, count + rank, dtype=np.int32), weight.size))
         count += rank
     place = (np.concatenate(pixels), np.concatenate(columns))
     local = coo_array((np.concatenate(values), place), shape=(numbers.size, count)).tocsr()
     everywhere = csr_array(found.background_maps.reshape(numbers.size, -1))
-    return hstack([local, everywhere], format="csr"), np.concatenate(
-        [*(parts.courses for parts in found.parts), found.background]
-    )
+    return hstack([local, everywhere], format="csr")
 
 
 def write_summary(
@@ -206,7 +211,7 @@ def write_summary(
 ) -> None:
     """summary.json. Times are in the log alone: with the same seed every result is to be the same."""
     values = movie.height * movie.width * movie.frames
-    counts = [parts.maps.shape[1] for parts in found.parts]
+    counts = [maps.shape[1] for maps in found.maps]
     in_blocks = sum(
         count * (block.shape[0] * block.shape[1] + movie.frames)
         for count, block in zip(counts, found.tiling.blocks, strict=True)
@@ -224,7 +229,7 @@ def write_summary(
             "largest": [max(block.shape[side] for block in found.tiling.blocks) for side in (0, 1)],
             "components": sum(counts),
             "most_components": max(counts),
-            "failures": sum(parts.failures for parts in found.parts),
+            "failures": found.failures,
             "compression_ratio": values / in_blocks if in_blocks else None,
         },
         "thresholds": asdict(found.thresholds),

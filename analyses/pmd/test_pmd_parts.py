@@ -72,3 +72,31 @@ for trial in range(200):
 
 def test_blocks_cover_every_field_of_view_with_weights_that_add_up_to_one(analysis_python: Path) -> None:
     subprocess.run([analysis_python, "-B", "-c", CHECK_TILING, HERE], check=True)
+
+
+CHECK_MERGING = """
+import sys, tracemalloc
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from merging import Courses, merge
+from scipy.sparse import csr_array
+
+random = np.random.default_rng(0)
+maps = csr_array(random.normal(size=(500, 300)) * (random.random((500, 300)) < 0.1))
+courses = (random.normal(size=(300, 8)) @ random.normal(size=(8, 20_000))).astype(np.float32)
+kept = Courses(Path(sys.argv[2]), 20_000)
+kept.append(courses[:100])
+kept.append(courses[100:])
+tracemalloc.start()
+merged = merge(maps, kept, loss=1.0)
+peak = tracemalloc.get_traced_memory()[1]
+assert len(merged.temporal) == 8
+whole = maps @ courses
+assert np.linalg.norm(maps @ merged.mixing @ merged.temporal - whole) < 1e-5 * np.linalg.norm(whole)
+assert peak < 0.6 * courses.nbytes, f"{peak / courses.nbytes} times the courses"
+"""
+
+
+def test_merging_finds_the_rank_and_never_holds_all_courses(analysis_python: Path, tmp_path: Path) -> None:
+    subprocess.run([analysis_python, "-B", "-c", CHECK_MERGING, HERE, tmp_path / "courses.raw"], check=True)

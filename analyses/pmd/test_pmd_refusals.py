@@ -61,23 +61,27 @@ def test_what_is_no_movie_is_refused_in_one_sentence(analysis_python: Path, tmp_
 
 
 CHECK_LOSS = """
+import sys
+sys.path.insert(0, sys.argv[1])
 import numpy as np, pipeline
 from job import Failure
 from pathlib import Path
 from scipy.sparse import csr_array
 from types import SimpleNamespace
-pipeline.assembled = lambda movie, found: (csr_array(np.eye(9, 2)), np.ones((2, 20), np.float32))
+pipeline.assembled = lambda movie, found: csr_array(np.eye(9, 2))
+courses = pipeline.Courses(Path("courses.raw"), 20)
+courses.append(np.ones((2, 20)))
 movie = SimpleNamespace(name="weak.npy", height=3, width=3, frames=20)
 try:
-    pipeline.write_factors(Path("."), movie, None, 100)
+    pipeline.write_factors(Path("."), movie, SimpleNamespace(courses=courses), 100)
 except Failure as failure:
     print(failure)
 """
 
 
-def test_a_loss_by_merging_that_loses_everything_is_named(analysis_python: Path) -> None:
+def test_a_loss_by_merging_that_loses_everything_is_named(analysis_python: Path, tmp_path: Path) -> None:
     """It is not said that the movie holds nothing but noise."""
     answer = subprocess.run(
-        [analysis_python, "-B", "-c", CHECK_LOSS], cwd=HERE, capture_output=True, text=True, check=True
+        [analysis_python, "-B", "-c", CHECK_LOSS, HERE], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert answer.stdout.startswith("merge_loss is 100 %, which loses all 2 components found in weak.npy")
