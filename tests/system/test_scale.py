@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.alone  # processor time and a clock that it moves, which neighbours make longer
 ROOT = Path(__file__).parents[2]
 MINUTES = 20
 
