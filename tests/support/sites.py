@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from neurocaas.certificate import SigningKey, TrustedKeys
 from neurocaas.settings import read_settings
 
 PATIENCE_SECONDS, MOST_SECONDS = 90.0, 300.0
 NAME = "Test site"
+Seen = TypeVar("Seen")
 NEUROCAAS = Path(sys.executable).with_name("neurocaas")
 
 
@@ -178,11 +179,13 @@ def kill(pid: int) -> None:
         return
 
 
-def until(what: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+def until(what: Callable[[], Seen], seconds: float = PATIENCE_SECONDS) -> Seen:
+    """What was seen first that is true; a second look might see another state."""
     deadline = time.monotonic() + seconds
-    while not what():
+    while not (seen := what()):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.05)
+    return seen
 
 
 def make_site(folder: Path, environments: Path, *, bundled: bool = False, **variables: str) -> TestSite:

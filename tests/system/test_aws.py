@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurocaas.bank.aws.provider import ENDED
 from support.batch_site import BatchSite
 from support.sites import until
 
@@ -80,6 +81,7 @@ def test_eight_datasets_through_containers_of_pca(batch_site: BatchSite) -> None
     assert 0 < Decimal(described["cost_dollars"]) < most
     assert Decimal(described["held_dollars"]) == 0
 
+    until(lambda: all(one["status"] in ENDED for one in batch_site.jobs(job)))
     batch = batch_site.jobs(job)
     assert [one["status"] for one in batch] == ["SUCCEEDED"] * DATASETS
     assert all(one["container"]["privileged"] for one in batch)

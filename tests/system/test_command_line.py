@@ -129,11 +129,14 @@ def test_a_submitted_job_can_be_waited_for(local_site: TestSite) -> None:
 
 def test_stacks_wait_for_this_machine_and_say_why(local_site: TestSite) -> None:
     cores = len(os.sched_getaffinity(0))
-    local_site.analysis("wide", "sleep 2", hardware={"vcpus": cores, "memory_gib": "0.25"})
+    local_site.analysis("wide", "sleep 6", hardware={"vcpus": cores, "memory_gib": "0.25"})
     job = local_site("submit", "wide", *local_site.data(2)).out.strip()
-    until(lambda: local_site("show", job, "--json").json["stacks"][1]["reason"] == "WAITING_FOR_INSTANCE")
-    waiting = local_site("show", job, "--json").json["stacks"][1]
-    assert f"It needs {cores} vCPUs (0 of {cores} free)" in waiting["message"]
+
+    def waiting() -> str:
+        stack = local_site("show", job, "--json").json["stacks"][1]
+        return str(stack["message"]) if stack["reason"] == "WAITING_FOR_INSTANCE" else ""
+
+    assert f"It needs {cores} vCPUs (0 of {cores} free)" in until(waiting)
     assert local_site.wait(job)["status"] == "succeeded"
 
 

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 MARGIN_SECONDS = 3600  # to fetch inputs and store results, beside the time that the workflow may take
 LEAST_TIMEOUT_SECONDS = 60
-LEAVING_SECONDS = 5.0
+LEAVING_SECONDS = 20.0  # so long a runner that has reported, and its container, may take to end
 TROUBLE_SECONDS = 30.0
 BEGUN = "RUNNING"
 ENDED = frozenset({"SUCCEEDED", "FAILED"})

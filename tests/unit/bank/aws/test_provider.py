@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from neurocaas.bank import Launch, NoCapacity, Placement, SignsIn, State
-from neurocaas.bank.aws.provider import AwsProvider
+from neurocaas.bank.aws.provider import LEAVING_SECONDS, AwsProvider
 from neurocaas.blueprint import Need
 from neurocaas.errors import Refused
 from neurocaas.settings import AwsSettings, Settings, SiteDocument
@@ -260,7 +260,10 @@ def test_what_is_released_may_end_by_itself_and_is_ended_if_it_does_not(place: P
     place.provider.release(handle)
     assert place.provider.events() == []
     assert place.amazon.calls("terminate_job") == []
-    place.clock.advance(6)
+    place.clock.advance(LEAVING_SECONDS - 1)
+    place.provider.events()
+    assert place.amazon.calls("terminate_job") == []
+    place.clock.advance(1)
     place.provider.events()
     assert [one["jobId"] for one in place.amazon.calls("terminate_job")] == ["job-0"]
     place.provider.events()
