@@ -47,6 +47,16 @@ def _attempt(stack: Stack, price_per_hour: int, number: int = 1) -> Attempt:
     )
 
 
+def _charge(attempt: Attempt, at: datetime) -> None:
+    from neurocaas.server.jobs import ledger
+
+    charge = ledger.charge(attempt, at)
+    for row, fields in ((attempt, charge.attempt), (attempt.stack, charge.stack)):
+        for name, value in fields.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(fields))
+
+
 @pytest.mark.usefixtures("any_database")
 def test_a_job_can_not_hold_more_than_is_left() -> None:
     from django.db import transaction
@@ -90,7 +100,7 @@ def test_a_job_is_charged_by_time_and_gives_the_rest_back() -> None:
     stack = _stack(_job(), 6 * NANO)
     with transaction.atomic():
         ledger.reserve(stack.job, 6 * NANO, _profile(), NOW)
-        ledger.charge(_attempt(stack, 2), NOW + timedelta(minutes=30))
+        _charge(_attempt(stack, 2), NOW + timedelta(minutes=30))
     assert (ledger.charged(stack.job), ledger.held(stack.job)) == (NANO, 5 * NANO)
     with transaction.atomic():
         ledger.release([stack], NOW)
@@ -107,8 +117,8 @@ def test_nobody_is_charged_more_than_was_agreed() -> None:
     stack = _stack(_job(), 3 * NANO)
     with transaction.atomic():
         ledger.reserve(stack.job, 3 * NANO, _profile(), NOW)
-        ledger.charge(_attempt(stack, 2), NOW + timedelta(hours=1))
-        ledger.charge(_attempt(stack, 2, number=2), NOW + timedelta(hours=5))
+        _charge(_attempt(stack, 2), NOW + timedelta(hours=1))
+        _charge(_attempt(stack, 2, number=2), NOW + timedelta(hours=5))
     assert (ledger.charged(stack.job), ledger.held(stack.job)) == (3 * NANO, 0)
 
 

@@ -38,6 +38,14 @@ class Balance:
         return self.budget - self.held - self.spent
 
 
+@dataclass(frozen=True, kw_only=True)
+class Charge:
+    """The fields of an attempt's row, and of its stack's, as a charge leaves them."""
+
+    attempt: dict[str, int]
+    stack: dict[str, int]
+
+
 def nanodollars(dollars: Decimal) -> int:
     """Dollars as whole nano-dollars, rounded up."""
     return math.ceil(dollars * NANO)
@@ -93,31 +101,33 @@ def reserve(job: Job, amount: int, profile: Profile, at: datetime, *, stack: Sta
     _move(job, held=amount)
 
 
-def charge(attempt: Attempt, at: datetime, *, release: bool = False) -> None:
-    """Charge an ended attempt for its instance's time, out of what its stack holds; `release` the rest of that with it.
+def charge(attempt: Attempt, at: datetime, *, release: bool = False) -> Charge:
+    """Charge an ending attempt for its instance's time, out of what its stack holds; `release` gives back the rest.
 
     What goes beyond that (a machine that was slow to stop) is the site's to bear: nobody pays more than was agreed.
+    The caller writes the fields that it returns with what else changes in the two rows.
     """
     _inside_transaction()
     stack = attempt.stack
     used = at - (attempt.started_at or at)
     amount = min(cost(attempt.price_nanodollars_per_hour, used), stack.held_nanodollars)
     left = stack.held_nanodollars - amount if release else 0
-    if not amount and not left:
-        return
-    stack.held_nanodollars -= amount + left
-    stack.charged_nanodollars += amount
-    stack.save(update_fields=["held_nanodollars", "charged_nanodollars"])
     entries = []
     if amount:
-        attempt.cost_nanodollars = amount
-        attempt.save(update_fields=["cost_nanodollars"])
         entries.append(_entry(stack.job, Entry.Kind.CHARGE, amount, at, stack=stack, attempt=attempt))
     if left:
         entries.append(_entry(stack.job, Entry.Kind.RELEASE, left, at, stack=stack))
-    Entry.objects.bulk_create(entries)
-    _move(stack.job, held=-amount - left, spent=amount)
-    _note_spending(stack.job, amount, at)
+    if entries:
+        Entry.objects.bulk_create(entries)
+        _move(stack.job, held=-amount - left, spent=amount)
+        _note_spending(stack.job, amount, at)
+    return Charge(
+        attempt={"cost_nanodollars": amount},
+        stack={
+            "held_nanodollars": stack.held_nanodollars - amount - left,
+            "charged_nanodollars": stack.charged_nanodollars + amount,
+        },
+    )
 
 
 def release(stacks: Iterable[Stack], at: datetime) -> None:

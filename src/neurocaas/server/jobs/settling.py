@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -50,36 +52,46 @@ def end(
     """End the attempt and charge it; its stack ends too, or waits for another attempt."""
     stack = attempt.stack
     outcome = _outcome(reason, succeeded=succeeded)
+    if succeeded:
+        then = _Move(to=outcome, fields={"progress": 1, "note": "", "published_attempt": attempt.number})
+    elif stack.job.cancel_requested:
+        then = _Move(to=Status.CANCELLED, reason=Reason.CANCELLED, message="Cancelled on request.")
+    else:
+        then = _another(stack, reason, message, at) or _Move(to=outcome, reason=reason, message=message)
+    exit_record = record.model_dump(mode="json") if record else None
     with transaction.atomic():
-        exit_record = record.model_dump(mode="json") if record else None
-        advance(attempt, to=outcome, at=at, reason=reason, message=message, exit_record=exit_record)
-        if succeeded:
-            advance(stack, to=outcome, at=at, progress=1, note="", published_attempt=attempt.number)
-        elif stack.job.cancel_requested:
-            advance(stack, to=Status.CANCELLED, at=at, reason=Reason.CANCELLED, message="Cancelled on request.")
-        elif not _try_again(stack, reason, message, at):
-            advance(stack, to=outcome, at=at, reason=reason, message=message)
-        ledger.charge(attempt, at, release=stack.status in ENDED)
+        charge = ledger.charge(attempt, at, release=then.to in ENDED)
+        advance(attempt, to=outcome, at=at, reason=reason, message=message, exit_record=exit_record, **charge.attempt)
+        advance(stack, to=then.to, at=at, reason=then.reason, message=then.message, **then.fields, **charge.stack)
 
 
-def _try_again(stack: Stack, reason: Reason, message: str, at: datetime) -> bool:
-    """Let the stack wait for another attempt, if the reason and the limits of its analysis permit one."""
+@dataclass(frozen=True, kw_only=True)
+class _Move:
+    """Where a stack goes when its attempt has ended, and what else changes in its row."""
+
+    to: Status
+    reason: Reason = Reason.NONE
+    message: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def _another(stack: Stack, reason: Reason, message: str, at: datetime) -> _Move | None:
+    """The stack waits for another attempt, if the reason and the limits of its analysis permit one."""
     step, action = stack.step, ACTIONS[reason]
     tries = stack.tries + (reason not in UNCOUNTED)
     if action is Action.GIVE_UP or tries >= step.max_attempts:
-        return False
+        return None
     where = " elsewhere" if action is Action.RETRY_ELSEWHERE else ""
-    advance(
-        stack,
+    return _Move(
         to=Status.WAITING,
-        at=at,
         reason=Reason.RETRYING,
         message=f"{message} It is tried again{where} (attempt {tries + 1} of {step.max_attempts}).",
-        tries=tries,
-        moves=stack.moves + (action is Action.RETRY_ELSEWHERE),
-        retry_at=at + wait_before(stack.attempts_made, step.backoff_seconds),
+        fields={
+            "tries": tries,
+            "moves": stack.moves + (action is Action.RETRY_ELSEWHERE),
+            "retry_at": at + wait_before(stack.attempts_made, step.backoff_seconds),
+        },
     )
-    return True
 
 
 def _outcome(reason: Reason, *, succeeded: bool) -> Status:
