@@ -98,7 +98,7 @@ check-imports:
 
 check-unit:
 	$(LABEL) 'unit tests'
-	@$(BIN)/pytest -q -n logical -m 'not postgresql and not thorough' tests/unit
+	@$(BIN)/pytest -q -n logical -m 'not postgresql and not thorough and not alone' tests/unit
 
 test: setup check test-real docs ## check, and every test with real parts, and the docs
 
@@ -107,7 +107,7 @@ test-real: .venv/.development .tools/crate/.installed
 	$(LABEL) 'contract, system, browser and analysis tests'
 	@$(BIN)/pytest -n logical --dist loadgroup -m 'not alone' tests/contract tests/system tests/browser analyses
 	$(LABEL) 'tests that judge times, one by one'
-	@$(BIN)/pytest -m alone tests/system
+	@$(BIN)/pytest -m alone tests/unit tests/system
 	$(LABEL) 'thorough unit tests, and those on PostgreSQL'
 	@$(BIN)/pytest -q -n logical -m 'postgresql or thorough' tests/unit
 

@@ -13,6 +13,11 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no fault of what is tested. What CI sets besides stays.
+settings.register_profile("patient", settings.default, deadline=None)
+settings.load_profile("patient")
 
 ROOT = Path(__file__).resolve().parent
 ANALYSIS_VENVS = ROOT / ".tools" / "analysis-venvs"

@@ -114,7 +114,6 @@ def watch_it_run(ada: Person, large: str) -> str:
     page.wait_for_url("**/jobs/*")
     job = ada.path().rsplit("/", 1)[-1]
     expect(page.locator(".job-head .status")).to_have_text("Running", timeout=RUN_MS)
-    ada.shot(FOLDER, "ada-08-running")
     page.locator("#stacks").get_by_role("link", name=large).click()
     log = page.locator("pre.console")
     before = log.inner_text()

@@ -16,6 +16,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
@@ -35,6 +36,7 @@ class Enforcing:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._lock = Lock()
+        self._creating = Lock()  # S3 looks and writes in one step; moto does not
         self.requests: Counter[tuple[str, str, str]] = Counter()
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -55,7 +57,8 @@ class Enforcing:
         problem = ended(query) or refusal(key, environ.get("HTTP_X_AMZ_SECURITY_TOKEN"), wanted, query)
         if problem:
             return refuse(problem, start_response)
-        return self._app(environ, self._hiding(key, name, bucket, start_response))  # type: ignore[no-any-return]
+        with self._creating if environ.get("HTTP_IF_NONE_MATCH") == "*" else nullcontext():
+            return self._app(environ, self._hiding(key, name, bucket, start_response))  # type: ignore[no-any-return]
 
     def _hiding(self, key: str, name: str, bucket: str, start_response: Any) -> Any:
         """S3 says 404 only to who may list the bucket without any condition; to others what is missing is forbidden."""

@@ -25,7 +25,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 PASSWORD = "three cells fired at dawn"
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 expect.set_options(timeout=PATIENCE_MS)
 PARTS = {"stylesheet", "script", "image", "font", "media"}  # of a page, which must be there
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from playwright.sync_api import Browser, FrameLocator, Page, Route
 
-from support.browsing import ARTEFACTS, listen
+from support.browsing import ARTEFACTS, PATIENCE_MS, listen
 from support.sites import until
 
 ORIGIN = "http://host.test"
@@ -72,13 +72,18 @@ class Framed:
         until(lambda: len(self.said(kind)) >= number)
         return self.said(kind)[-1]
 
+    def drawn(self) -> None:
+        """Until each frame is painted as it is laid out now, in the height that the analysis' page asked for."""
+        for _ in range(2):
+            for one in self.page.frames[::-1]:  # each in a process of its own
+                one.evaluate(DRAWN)
+
     def shot(self, name: str) -> Path:
         path = ARTEFACTS / "widefield" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         width = self.page.viewport_size["width"]  # type: ignore[index]
         self.page.set_viewport_size({"width": width, "height": self.page.evaluate("document.body.scrollHeight")})
-        for one in self.page.frames:  # each in a process of its own
-            one.evaluate(DRAWN)
+        self.drawn()
         self.page.screenshot(path=path, animations="disabled")
         return path
 
@@ -111,6 +116,7 @@ def framed(
             route.fulfill(body=host if path == "/" else "", content_type="text/html")
 
     context = browser.new_context(**({"viewport": {"width": 1180, "height": 900}} | options))
+    context.set_default_timeout(PATIENCE_MS)
     try:
         page = context.new_page()
         listen(page, faults)

@@ -146,7 +146,7 @@ def _fill(root: Path) -> dict[str, Any]:
         return made.id
 
     jobs = {"secret": job("look", "secret.txt"), "seen": job("look", "rat.txt"), "hostile": job("hostile", "rat.txt")}
-    until(lambda: not Job.objects.filter(ended_at=None).exists(), 120)
+    until(lambda: not Job.objects.filter(ended_at=None).exists(), 240)
     return {"items": items, "jobs": jobs}
 
 

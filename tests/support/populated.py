@@ -106,7 +106,7 @@ def _jobs(site: Any, root: Path) -> dict[str, Any]:
 
     folder = root.parent / "recordings"
     pca = site.analyses.resolve("pca")
-    until(lambda: samples.get(site, pca) is not None)
+    until(lambda: samples.get(site, pca) is not None, 300)  # its environment is built first
     folder.mkdir()
     for file in samples.get(site, pca) or ():
         shutil.copy(file, folder)

@@ -47,7 +47,6 @@ def _try(operation: schemathesis.APIOperation, mode: schemathesis.GenerationMode
 
     @settings(
         max_examples=EXAMPLES_EACH,
-        deadline=None,
         database=None,
         derandomize=True,
         phases=[Phase.generate],

@@ -126,5 +126,5 @@ def test_the_save_price_runs_on_spot_and_messages_that_are_none_do_no_harm(
     [attempt] = described["stacks"][0]["attempts"]
     assert attempt["price"] == "save"
     queue = {"QueueUrl": batch_site.outputs["EventsQueueUrl"], "AttributeNames": ["All"]}
-    attributes = batch_site.aws.client("sqs").get_queue_attributes(**queue)["Attributes"]
-    assert int(attributes["ApproximateNumberOfMessages"]) == 0
+    sqs = batch_site.aws.client("sqs")
+    until(lambda: sqs.get_queue_attributes(**queue)["Attributes"]["ApproximateNumberOfMessages"] == "0")

@@ -19,7 +19,7 @@ import pytest
 from support.sites import TestSite, make_site, until
 
 COPY = 'cp "$NEUROCAAS_INPUT_DATA" "$NEUROCAAS_RESULTS/copy.txt"; echo done'
-WAIT = 'while [ ! -e "$NEUROCAAS_INPUT_DATA" ]; do sleep 0.1; done; sleep 8; echo late > "$NEUROCAAS_RESULTS/copy.txt"'
+WAIT = 'while [ ! -e "$NEUROCAAS_INPUT_DATA" ]; do sleep 0.1; done; sleep 20; echo late > "$NEUROCAAS_RESULTS/copy.txt"'
 OUTPUT = {"copy": {"kind": "txt", "pattern": "copy.txt"}}
 
 

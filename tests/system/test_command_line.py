@@ -72,7 +72,7 @@ def test_one_failed_dataset_spares_the_others_and_shows_in_the_exit_code(local_s
 
 
 def test_interrupting_run_detaches_and_the_job_goes_on(local_site: TestSite) -> None:
-    local_site.analysis("slow", "sleep 3")
+    local_site.analysis("slow", "sleep 10")
     command = [
         NEUROCAAS,
         "--site",
@@ -87,8 +87,7 @@ def test_interrupting_run_detaches_and_the_job_goes_on(local_site: TestSite) -> 
     listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listen)
     assert run.stderr is not None
-    while "running" not in run.stderr.readline():
-        pass
+    assert any("running" in line for line in iter(run.stderr.readline, ""))
     run.send_signal(signal.SIGINT)
     said = run.stderr.read()
     run.stderr.close()
@@ -99,11 +98,11 @@ def test_interrupting_run_detaches_and_the_job_goes_on(local_site: TestSite) -> 
 
 
 def test_a_cancelled_job_ends_soon_with_a_certificate(site: TestSite) -> None:
-    site.analysis("slow", "sleep 60")
+    site.analysis("slow", "sleep 280")
     job = site("submit", "slow", *site.data(3)).out.strip()
     until(lambda: site("show", job, "--json").json["stacks"][0]["status"] == "running")
     site("cancel", job)
-    assert site.wait(job, 15)["status"] == "cancelled"
+    assert site.wait(job, 60)["status"] == "cancelled"
     site("results", job, "--out", site.folder / "out")
     certificate = json.loads((site.folder / "out" / "certificate.json").read_text())
     assert certificate["job"]["status"] == "cancelled"

@@ -279,8 +279,8 @@ def test_watchers_killed_again_and_again_start_each_job_once_and_answer_in_full(
         for folder in ("submissions", "configs"):
             lab.put(f"lab/{folder}/{number}_submit.json", json.dumps(document), told=False)
     while len(lab.ends()) < 9:
-        # Killed in the middle of writing, whenever seven more files are there.
-        enough = len(lab.keys("lab/results/")) + 7
+        # Killed in the middle of writing, whenever three more files are there.
+        enough = len(lab.keys("lab/results/")) + 3
         watcher = lab.watch()
         until(lambda enough=enough: len(lab.keys("lab/results/")) >= enough or len(lab.ends()) == 9, MINUTES)
         watcher.send_signal(signal.SIGKILL)

@@ -87,7 +87,7 @@ def test_results_are_stored_with_their_digests_and_belong_to_the_platform(own_be
 def test_progress_messages_and_the_failure_sentence_are_told(own_bench: Bench) -> None:
     running = own_bench.start(
         """report() { echo "$*" > "$NEUROCAAS_REPORT"; }
-        report progress 0.25 reading; sleep 0.3; report nonsense; report progress 7; report message nearly; sleep 1.2
+        report progress 0.25 reading; sleep 2; report nonsense; report progress 7; report message nearly; sleep 1.2
         report failure The movie has no frames.; exit 3"""
     )
     assert running.wait() == 0
@@ -145,17 +145,17 @@ def test_the_contract_pages_examples_run(own_bench: Bench, language: str, progra
 
 
 def test_the_time_limit_ends_the_workflow_and_all_its_children(own_bench: Bench) -> None:
-    running = own_bench.start("(setsid sleep 77 &) ; sleep 77", timeout_seconds=0.5)
+    running = own_bench.start("(setsid sleep 77 &) ; sleep 77", timeout_seconds=3)
     running.until(lambda: len(running.processes()) >= 3)
     children = running.processes()
     assert running.wait() == 0
     assert running.record().reason is Reason.TIMED_OUT
-    assert running.record().message == "The workflow was stopped at its time limit of 0.5 seconds."
+    assert running.record().message == "The workflow was stopped at its time limit of 3 seconds."
     assert not any(map(alive, children))
 
 
 def test_what_a_workflow_leaves_in_the_background_ends_with_it(own_bench: Bench) -> None:
-    running = own_bench.start("(setsid sleep 78 >/dev/null 2>&1 &) ; sleep 0.3")
+    running = own_bench.start("(setsid sleep 78 >/dev/null 2>&1 &) ; sleep 2")
     running.until(lambda: len(running.processes()) >= 3)
     children = running.processes()
     assert running.wait() == 0
@@ -222,7 +222,7 @@ def test_a_changed_input_is_refused_before_the_workflow_starts(own_bench: Bench)
 
 def test_an_input_changed_on_the_way_fails_the_attempt(own_bench: Bench) -> None:
     path = own_bench.file("in.npy", "before")
-    running = own_bench.start("echo reading; sleep 0.5", inputs=[own_bench.input("movie", path)])
+    running = own_bench.start("echo reading; sleep 4", inputs=[own_bench.input("movie", path)])
     running.until(lambda: "reading" in running.log())
     path.write_text("after, and longer")
     assert running.wait() == 0
@@ -351,8 +351,8 @@ def test_segments_are_stored_while_the_workflow_runs_and_the_bell_rings(own_benc
     own_bench.own(own_bench.folder / "bell")
     running = own_bench.start("echo first; sleep 82", bell=str(bell.path))
     before = time.monotonic()
-    assert "log job/1/1" in bell.wait(10)
-    assert time.monotonic() - before < 5
+    assert "log job/1/1" in bell.wait(30)
+    assert time.monotonic() - before < 30
     assert running.log() == "first\n"
     running.signal(signal.SIGTERM)
     assert running.wait() == 0

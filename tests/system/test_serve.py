@@ -13,14 +13,14 @@ from typing import Any
 from support.served import MODULES, Served, served
 from support.sites import TestSite, kill, until
 
-SLOW = 'sleep 6; cp "$NEUROCAAS_INPUT_DATA" "$NEUROCAAS_RESULTS/copy.txt"; echo done'
+SLOW = 'cp "$NEUROCAAS_INPUT_DATA" "$NEUROCAAS_RESULTS/copy.txt"; echo done'
 OUTPUT = {"copy": {"kind": "txt", "pattern": "copy.txt"}}
 
 
-def _running_job(site: TestSite) -> str:
-    site.analysis("slow", SLOW, outputs=OUTPUT)
+def _running_job(site: TestSite, seconds: int = 6) -> str:
+    site.analysis("slow", f"sleep {seconds}; {SLOW}", outputs=OUTPUT)
     job = site("submit", "slow", *site.data()).out.strip()
-    until(lambda: bool(_show(site, job)["stacks"]) and _show(site, job)["stacks"][0]["status"] == "running")
+    until(lambda: [one["status"] for one in _show(site, job)["stacks"]] == ["running"])
     return job
 
 
@@ -108,7 +108,7 @@ def test_each_process_that_is_killed_is_started_again_and_a_running_job_ends_onc
 def test_no_process_outlives_a_killed_supervisor_and_a_running_job_ends_once(local_site: TestSite) -> None:
     with served(local_site) as site:
         children = site.wait_for_all()
-        job = _running_job(local_site)
+        job = _running_job(local_site, seconds=25)
         kill(site.process.pid)
         until(lambda: all(_gone(pid) for pid in children.values()))
         assert _runners(local_site), "the job's runner must live on"
@@ -119,7 +119,7 @@ def test_no_process_outlives_a_killed_supervisor_and_a_running_job_ends_once(loc
 def test_a_job_that_runs_while_the_site_is_told_to_end_goes_on_and_is_adopted(local_site: TestSite) -> None:
     with served(local_site) as site:
         children = site.wait_for_all()
-        job = _running_job(local_site)
+        job = _running_job(local_site, seconds=25)
         assert site.end(signal.SIGINT) == 0
         assert all(_gone(pid) for pid in children.values())
         assert _runners(local_site)
@@ -139,7 +139,7 @@ def test_a_manager_that_a_command_started_makes_place(local_site: TestSite) -> N
     assert before is not None
     with served(local_site) as site:
         children = site.wait_for_all(without=before)
-        assert local_site.manager_pid() == children["manager"]
+        until(lambda: local_site.manager_pid() == children["manager"])
         _ends_once(local_site, job)
 
 

@@ -80,6 +80,7 @@ def test_sixteen_datasets_go_out_as_one_array_and_run_on_both_nodes(slurm_site: 
     job = submit(slurm_site, "quick", 16)
     described = slurm_site.wait(job)
     assert_each_ended_once(slurm_site, described, 16)
+    until(lambda: not slurm.busy())
     ours = [one for one in slurm.jobs() if one[4] not in before]
     assert len(ours) == 16
     assert len({one[4] for one in ours}) == 1
@@ -88,7 +89,7 @@ def test_sixteen_datasets_go_out_as_one_array_and_run_on_both_nodes(slurm_site: 
 
 
 def test_a_node_that_fails_ends_no_stack(slurm_site: TestSite, slurm: Cluster) -> None:
-    declare(slurm_site, "unlucky", f"sleep 3\n{HASH}")
+    declare(slurm_site, "unlucky", f"sleep 8\n{HASH}")
     job = submit(slurm_site, "unlucky", 4)
     until(lambda: all(workflows_on(slurm, node) for node in NODES))
     slurm.kill_node("n1")
@@ -100,7 +101,7 @@ def test_a_node_that_fails_ends_no_stack(slurm_site: TestSite, slurm: Cluster) -
 
 
 def test_what_finishes_after_its_node_was_given_up_changes_nothing(slurm_site: TestSite, slurm: Cluster) -> None:
-    declare(slurm_site, "late", f"sleep 2\n{HASH}")
+    declare(slurm_site, "late", f"sleep 10\n{HASH}")
     job = submit(slurm_site, "late", 1)
     until(lambda: any(workflows_on(slurm, node) for node in NODES))
     [node] = running_on(slurm)

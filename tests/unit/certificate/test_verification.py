@@ -57,7 +57,7 @@ def _holder(document: Any, place: Place) -> Any:
     return document
 
 
-UNCHANGING = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+UNCHANGING = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @UNCHANGING

@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as arrays
 from neurocaas.comparison import Comparison, Sameness, blocks, compare
 from unit.comparison.conftest import Compared
 
-QUICK = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+QUICK = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SHAPES = arrays.array_shapes(min_dims=0, max_dims=3, max_side=5)
 FLOATS = arrays.arrays(np.float64, SHAPES, elements=st.floats(-1e6, 1e6))
 FIELDS = st.lists(arrays.scalar_dtypes(), min_size=1, max_size=3).map(

@@ -97,7 +97,7 @@ def test_the_worst_of_none_is_equal_and_of_many_the_gravest() -> None:
     "kind", [".npy", ".npz", ".json", ".csv", ".h5", ".mat", ".png", ".tif", ".mp4", ".avi", ".bin"]
 )
 def test_no_bytes_end_in_anything_but_an_answer(tmp_path: Path, kind: str) -> None:
-    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(expected=st.binary(max_size=200), found=st.binary(max_size=200))
     def check(expected: bytes, found: bytes) -> None:
         one, other = _write(tmp_path, expected, found, kind)

@@ -113,7 +113,7 @@ def test_a_cell_or_line_without_end_does_not_fill_the_memory(tmp_path: Path, mon
     assert answer.detail == "the found file can't be read as .csv: it has a line of more than 300,000 bytes"
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.floats(), st.floats(width=32), st.integers(), st.text('ab\n," 1e', max_size=5))))
 def test_any_table_is_equal_to_itself_with_other_line_ends(
     tmp_path: Path, rows: list[tuple[float, float, int, str]]

@@ -102,7 +102,7 @@ def test_numbers_beyond_floats_are_compared(tmp_path: Path) -> None:
     assert _both(tmp_path, f"[{10**400}, 1.5]", f"[{10**400},1.5]").verdict is Sameness.EQUAL
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALUES)
 def test_any_document_is_equal_to_itself_written_otherwise(tmp_path: Path, value: Any) -> None:
     answer = _both(

@@ -68,8 +68,11 @@ def pool_of_one(
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{postgresql_template}"')
         point_django_at(f"{postgresql_server}/{name}")
         pooled = configuration._for_many_threads(connections.databases["default"])
-        pooled["OPTIONS"]["pool"] |= {"max_size": 1, "timeout": 0.2}
+        pooled["OPTIONS"]["pool"] |= {"max_size": 1}
         connections.databases["default"] = pooled
+        connections["default"].ensure_connection()  # made in peace: what is waited for is one that is taken
+        connections["default"].pool.timeout = 0.2  # type: ignore[attr-defined]
+        connections["default"].close()
         yield
         connections["default"].close()
         connections["default"].close_pool()  # type: ignore[attr-defined]

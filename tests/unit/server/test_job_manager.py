@@ -286,7 +286,7 @@ def test_money_is_held_charged_and_released(tmp_path: Path, analysis: Path, any_
 
 
 @pytest.mark.thorough
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(deaths=st.lists(st.integers(1, 25), max_size=12), before=st.booleans(), losses=st.sets(st.integers(0, 4)))
 def test_killed_at_any_call_every_stack_ends_once_and_the_money_adds_up(
     tmp_path_factory: pytest.TempPathFactory,

@@ -94,7 +94,6 @@ def world(tmp_path: Path, any_database: str) -> RandomWorld:
 @pytest.mark.filterwarnings("ignore:.*ServerSideCursor.* was deleted while still open:ResourceWarning")
 @settings(
     max_examples=EXAMPLES,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(story=STORIES)
@@ -107,9 +106,7 @@ def test_whatever_befalls_it_every_stack_ends_once_and_every_account_adds_up(wor
     _check_charges(world)
 
 
-@settings(
-    max_examples=max(4, EXAMPLES // 6), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=max(4, EXAMPLES // 6), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(enough_for=st.lists(st.integers(0, 3), min_size=2, max_size=2), whose=st.sampled_from(["lab", "user"]))
 def test_who_submits_at_the_same_instant_can_not_take_the_last_dollar_too(
     world: RandomWorld, enough_for: list[int], whose: str

@@ -219,7 +219,7 @@ def _odd_tables(draw_from: st.DrawFn) -> SweepTable:
 
 
 @pytest.mark.thorough
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(_odd_tables())
 def test_no_table_is_too_odd_to_draw(table: SweepTable) -> None:
     width, height = size(draw(table))

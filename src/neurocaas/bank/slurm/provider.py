@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 DOCUMENT, RECORD = "document.json", "slurm.json"  # in an attempt's work folder on this machine
 FRESH_SECONDS = 5.0  # so long an answer of the controller is good enough: other users ask it, too
-LEAVE_SECONDS = 5.0  # so long a runner that has reported may take to end
+LEAVE_SECONDS = 20.0  # so long a runner that has reported, and its step, may take to end
 CATALOGUE_SECONDS = 300.0
 FIRST_UID, UIDS = 60578, 606  # those that no distribution hands out, as on this machine
 ALLOTTED = "allotted"  # the GPUs of the attempt are those that Slurm allots it

@@ -27,10 +27,14 @@ exec "${run[@]}"
 _ON_THE_NODE = """esac
 mkdir -p -m 0700 "$work" || exit 1
 exec >> "$work/runner.log" 2>&1
+asked= runner=
+trap 'asked=1; [ -z "$runner" ] || kill -TERM "$runner"' TERM
 "${run[@]}" &
 runner=$!
-trap 'kill -TERM "$runner"' TERM
-while kill -0 "$runner" 2> /dev/null; do wait "$runner"; status=$?; done
+[ -z "$asked" ] || kill -TERM "$runner"
+wait "$runner"; status=$?
+# A signal ends the waiting, not the runner.
+while [ -n "$asked" ] && [ "$status" -gt 128 ]; do asked=; wait "$runner"; status=$?; done
 [ "$status" -eq 0 ] && rm -rf "$work"
 exit "$status"
 """

@@ -83,7 +83,7 @@ def test_a_ticket_is_in_the_runners_environment_and_on_no_command_line(tmp_path:
     assert one.ticket not in repr(one)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1), max_size=5))
 def test_no_path_or_ticket_is_read_as_a_command(names: list[str]) -> None:
     performed = [Performed(work=Path("/x") / name.lstrip("/"), ticket=name) for name in names]

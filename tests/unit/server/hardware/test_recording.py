@@ -222,7 +222,7 @@ def test_attempts_that_are_not_known_are_passed_over(any_database: str) -> None:
     assert [one.attempts.count() for one in _records()] == [0]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(["submit", "finish", "lose", "wait", "die", "stray", "sweep"]), max_size=20))
 def test_whatever_happens_records_are_what_the_cloud_knows(
     steps: list[str],

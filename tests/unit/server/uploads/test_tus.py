@@ -231,7 +231,7 @@ def test_metadata_that_is_none_is_refused(client: Client) -> None:
 
 
 @pytest.mark.usefixtures("way")
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     size=st.integers(1, 3_000_000),
     steps=st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=6),

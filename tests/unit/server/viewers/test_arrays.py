@@ -186,7 +186,7 @@ def test_of_five_gigabytes_only_what_is_shown_is_read(see: See, shape: tuple[int
 
 
 @pytest.mark.thorough
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hnp.arrays(
         st.one_of(hnp.scalar_dtypes(), hnp.nested_dtypes()).filter(lambda one: not one.hasobject),
@@ -201,7 +201,7 @@ def test_any_array_is_shown_in_one_way_or_the_other(see: See, array: Any) -> Non
         assert seen.draw()[0].startswith(b"\x89PNG")
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 127), byte=st.integers(0, 255))
 def test_a_flipped_byte_in_the_header_is_never_more_than_a_sentence(see: See, at: int, byte: int) -> None:
     content = bytearray(npy(np.arange(40.0).reshape(8, 5)))

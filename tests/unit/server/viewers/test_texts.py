@@ -15,7 +15,7 @@ from neurocaas.server.viewers.sizes import MOST_COLUMNS, TEXT_CHARACTERS
 from unit.server.viewers.conftest import Seen
 
 See = Callable[..., Seen]
-quick = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def numbered(rows: int) -> bytes:
