@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -82,11 +83,11 @@ def parse_options() -> argparse.Namespace:
 
 
 def larger_than_a_tenth_of_memory() -> Size:
-    """Narrow and long, so that blocks are few."""
+    """As many frames as the paper's, and of its shape, in float32."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    frames, width, sample_bytes = 9000, 160, 4
-    height = int(1.05 * memory / 10 / (sample_bytes * frames * width)) // 40 * 40 + 40
-    return Size(frames, height, width, cores=(2,), sample_bytes=sample_bytes)
+    pixels = 1.05 * memory / 10 / (4 * PAPER.frames)
+    height = math.ceil(math.sqrt(pixels * PAPER.height / PAPER.width))
+    return Size(PAPER.frames, height, math.ceil(pixels / height), cores=(2,), sample_bytes=4)
 
 
 def measure(size: Size, environment: Environment, folder: Path) -> list[Run]:
