@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 from neurocaas.blueprint.config_files import MAX_CONFIG_BYTES
 from neurocaas.errors import NeurocaasError, Refused
 from neurocaas.server.analyses import Resolved
+from neurocaas.server.api.throttles import SUBMITTING
 from neurocaas.server.catalogue.listing import check_visible
 from neurocaas.server.catalogue.samples import has_sample
 from neurocaas.server.groups.scope import Caller
@@ -28,6 +29,7 @@ from neurocaas.server.web.links import job_page
 from neurocaas.server.web.pages import page
 from neurocaas.server.web.quoting import shown_quote
 from neurocaas.server.web.submitting import prepared, submit_form, told_at_fields
+from neurocaas.server.web.throttling import throttled
 
 Faults = Mapping[str, Sequence[str]]
 
@@ -133,6 +135,7 @@ def _act(request: HttpRequest, caller: Caller, resolved: Resolved, asked: Asked)
                 messages.success(request, f"{kept.name} was saved; everybody in {caller.group} can load it.")
                 return _form(request, caller, resolved, asked)
         wished = asked.request(caller, schema)
+        throttled(SUBMITTING, request, caller)
         job_id = submit_form(this_site(), caller, UUID(asked.key), wished)
     except NeurocaasError as error:
         if not told_at_fields(error):

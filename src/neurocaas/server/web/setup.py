@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 from neurocaas.errors import NeurocaasError, NotFound
 from neurocaas.reasons import REMEDY, Reason
 from neurocaas.server.analyses import Resolved
+from neurocaas.server.api.throttles import SUBMITTING
 from neurocaas.server.groups.scope import Caller
 from neurocaas.server.jobs.models import Stack
 from neurocaas.server.jobs.previewing import made_before, preview_request
@@ -32,6 +33,7 @@ from neurocaas.server.web.new_job import asked_for
 from neurocaas.server.web.pages import page
 from neurocaas.server.web.quoting import shown_quote
 from neurocaas.server.web.submitting import prepared, submit_form, told_at_fields
+from neurocaas.server.web.throttling import throttled
 
 UNCHANGED = 204
 MOST_CHOICES = 200
@@ -49,6 +51,8 @@ def setup(request: HttpRequest, caller: Caller, name: str) -> HttpResponse:
         raise NotFound(f"{resolved.label} has no page for its set-up.")
     asked = asking.submitted(resolved, spec, request.POST)
     wanted, making = request.POST.get("preview_of", ""), "make" in request.POST
+    if making:
+        throttled(SUBMITTING, request, caller)
     of = wanted if wanted in asked.data else next(iter(asked.data), "")
     shown: dict[str, Any] = {"state": "empty", "of": of, "choices": _choices(caller, asked)}
     try:

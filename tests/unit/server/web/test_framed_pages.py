@@ -142,6 +142,15 @@ def test_pressing_the_button_twice_makes_one_job(website: Website) -> None:
     assert jobs().count() == 1
 
 
+def test_previews_are_made_so_many_times_a_minute(website: Website, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurocaas.server.api.throttles import SUBMITTING
+
+    monkeypatch.setattr(SUBMITTING, "most", 0)
+    sent = form(website)
+    assert "costs" in shown(website, sent)
+    assert website.client("ada").post(f"{NEW}/setup", sent | {"make": "yes"}).status_code == 429
+
+
 def test_the_job_that_is_submitted_takes_the_previews_results_over(website: Website) -> None:
     sent = form(website)
     shown(website, sent | {"make": "yes"})

@@ -63,6 +63,16 @@ def test_pressing_submit_twice_makes_one_job(website: Website) -> None:
     assert other["Location"] != first["Location"]
 
 
+def test_jobs_are_submitted_so_many_times_a_minute(website: Website, monkeypatch: pytest.MonkeyPatch) -> None:
+    from neurocaas.server.api import throttles
+
+    monkeypatch.setattr(throttles, "PERIOD_SECONDS", 10**9)  # or the next minute may begin meanwhile
+    monkeypatch.setattr(throttles.SUBMITTING, "most", 1)
+    client, sent = website.client("ada"), form(website)
+    assert [client.post(NEW, sent | {"key": str(uuid4())}).status_code for _ in range(2)] == [302, 429]
+    assert jobs().count() == 1
+
+
 def test_the_key_of_somebody_elses_form_gives_an_own_job(website: Website) -> None:
     sent = form(website)
     website.client("ada").post(NEW, sent)
