@@ -22,6 +22,9 @@ from neurocaas.runner.runner import main
 from neurocaas.sandbox import choose_cage
 from neurocaas.sandbox.watching import descendants
 from neurocaas.storage import FileDigest, Store, digest_file, fingerprint, keys, open_store
+from support.far import far
+
+__all__ = ["far"]
 
 ROOT, ORDINARY_USER = "started by root", "started by an ordinary user"
 NOBODY = 65534
