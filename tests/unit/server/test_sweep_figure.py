@@ -86,6 +86,7 @@ CASES = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("case", CASES)
 def test_every_kind_of_sweep_gets_a_figure_of_sensible_size(case: str) -> None:
     width, height = size(draw(CASES[case]))

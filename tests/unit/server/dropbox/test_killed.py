@@ -44,6 +44,7 @@ class Reaper:
         return act
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", range(2))
 def test_whoever_is_killed_where_there_is_one_job_and_its_answer_is_whole(
     make_box: Callable[[], Dropped], part: int

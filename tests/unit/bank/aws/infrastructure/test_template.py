@@ -52,11 +52,13 @@ def _linted(made: dict[str, Any]) -> list[str]:
     return [str(one) for one in lint(body(made), config=given)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_cfn_lint_finds_nothing(variant: str) -> None:
     assert _linted(template(declaration(**VARIANTS[variant]))) == []
 
 
+@pytest.mark.thorough
 def test_cfn_lint_would_find_something() -> None:
     made = template(declaration())
     made["Resources"]["StoreBucket"]["Properties"]["BucketNaem"] = "x"
