@@ -130,6 +130,10 @@ def stacks_of(state: State, wanted: Wanted) -> dict[str, Any]:
     # Those of a late page are found by their keys alone: rows that are left out are then never put together.
     on_page = chosen.order_by("index").values("pk")[(number - 1) * AT_ONCE : number * AT_ONCE]
     now = timezone.now()
+    steps = {part.step.pk: part.step for part in state.parts}
+    stacks = list(chosen.filter(pk__in=on_page).order_by("index"))
+    for one in stacks:
+        one.step = steps[one.step_id]
     rows = [
         {
             "stack": one,
@@ -138,15 +142,14 @@ def stacks_of(state: State, wanted: Wanted) -> dict[str, Any]:
             "over": one.status in ENDED,
             "remedy": REMEDY[Reason(one.reason)] if one.status != Status.SUCCEEDED else "",
         }
-        for one in chosen.filter(pk__in=on_page).order_by("index")
+        for one in stacks
     ]
     return {"rows": rows, "pages": Pages(number=number, last=last), "wanted": wanted, "counts": state.counts}
 
 
 def _chosen(state: State, wanted: Wanted) -> QuerySet[Stack]:
-    found = state.job.stacks.select_related("step", "job", "reused_from").defer(
-        "inputs", "config", "job__config", "job__points", "job__outputs"
-    )
+    long = ("inputs", "config", "need", "point")
+    found = state.job.stacks.select_related("reused_from").defer(*long, *(f"reused_from__{one}" for one in long))
     if wanted.step is not None:
         found = found.filter(step__in=[part.step for part in state.parts if part.step.index == wanted.step])
     return found.filter(status=wanted.status) if wanted.status else found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from django import template
 from django.http import HttpRequest
@@ -99,6 +100,7 @@ def percent(part: float, whole: float) -> int:
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     """A picture beside a word, for eyes only: one of icons.svg, among them one for each status."""
     return format_html(
