@@ -6,9 +6,7 @@ import io
 import json
 import tarfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from neurocaas.runner.arrival import arrive
 from neurocaas.runner.checkpoint import Manifest, keep
 from neurocaas.storage import keys
 from support.far import INPUT, Far
+from support.sites import until
 
 
 def archive(mode: str, name: str, content: bytes) -> bytes:
@@ -192,10 +191,7 @@ def test_no_list_of_processes_shows_the_ticket(far: Far) -> None:
     ticket = far.hand_over(document)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(far.run, ticket)
-        deadline = datetime.now(UTC) + timedelta(seconds=60)
-        while "begun" not in far.log(document):
-            assert datetime.now(UTC) < deadline
-            time.sleep(0.05)
+        until(lambda: "begun" in far.log(document))
         listed = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
         far.store.delete(keys.lease(document["prefix"]))
         running.result(timeout=60)

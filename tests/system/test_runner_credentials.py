@@ -20,6 +20,7 @@ from neurocaas.storage.credentials import Connection, Renewed, SessionCredential
 from neurocaas.storage.scope import PolicyTooLong, policy_text
 from neurocaas.storage.sessions import mint
 from support.far import FOREIGN, INPUT, Far, arrived, refused
+from support.sites import until
 
 
 def test_a_runner_s_credentials_reach_its_attempt_and_its_inputs(far: Far) -> None:
@@ -98,9 +99,7 @@ def test_a_cancelled_attempt_stops_within_a_few_heartbeats(far: Far) -> None:
     ticket = far.hand_over(document)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(far.run, ticket)
-        deadline = datetime.now(UTC) + timedelta(seconds=60)
-        while "begun" not in far.log(document):
-            assert datetime.now(UTC) < deadline
+        until(lambda: "begun" in far.log(document))
         far.store.delete(keys.lease(document["prefix"]))
         assert running.result(timeout=60).returncode == 0
     assert far.record(document).reason is Reason.CANCELLED
